@@ -1,0 +1,1 @@
+"""Penstock: a Kubernetes operator for stream jobs and their checkpoints."""
