@@ -1,0 +1,106 @@
+"""The operator's process: lease, then the queue's workers and kopf's watches; it ends when any of them ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable
+from typing import Any
+
+import aiohttp
+
+from penstock.flink.client import FlinkRest
+from penstock.kube.client import Kube, load_configuration
+from penstock.lease import Lease, LeaseLost
+from penstock.queue import WorkQueue
+from penstock.reconcile import JobKey, Reconciler
+from penstock.settings import Settings
+from penstock.shell.watch import watch
+from penstock.stores import reconcile_store
+from penstock.world import World
+
+log = logging.getLogger("penstock")
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the operator until `stop` is set, the lease is lost or a part of it ends."""
+    kube = Kube(await load_configuration())
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64, ttl_dns_cache=2)) as session:
+        world = World(settings, kube, FlinkRest(session))
+        reconciler = Reconciler(world)
+
+        async def work(key: JobKey | str) -> float | None:
+            if isinstance(key, JobKey):
+                return await reconciler.reconcile(key)
+            return await reconcile_store(world, key)
+
+        queue: WorkQueue[JobKey | str] = WorkQueue(work, settings.workers)
+        lease = Lease(kube, settings.namespace, settings.identity, settings.lease_seconds)
+        try:
+            if not await _unless_stopped(lease.acquire(), stop):
+                return
+            await _until_first_ends(
+                asyncio.create_task(lease.hold(), name="lease"),
+                asyncio.create_task(queue.run(), name="queue"),
+                asyncio.create_task(stop.wait(), name="stop"),
+                asyncio.create_task(watch(queue.add, settings, stop), name="watch"),
+            )
+        finally:
+            await lease.release()
+            await kube.close()
+
+
+async def _unless_stopped(work: Awaitable[None], stop: asyncio.Event) -> bool:
+    """Wait for some work, or for the stop; True when the work is done."""
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+    return tasks[0] in done
+
+
+async def _until_first_ends(*tasks: asyncio.Task[object]) -> None:
+    """When one part ends the others must not go on alone. An error of the first one is raised."""
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    log.info("%s has ended, so the operator ends", ", ".join(sorted(task.get_name() for task in done)))
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _main() -> int:
+    settings = Settings.from_environment()
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s %(message)s", stream=sys.stdout
+    )
+    for noisy in ("kopf", "kopf._core", "botocore", "boto3", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await run(settings, stop)
+    except LeaseLost as error:
+        log.error("%s", error)  # noqa: TRY400 - expected, no trace wanted
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Entry point of `python3 -m penstock` and of the `penstock` command."""
+    try:
+        sys.exit(asyncio.run(_main()))
+    except ValueError as error:
+        sys.exit(f"penstock: {error}")
+
+
+if __name__ == "__main__":
+    main()

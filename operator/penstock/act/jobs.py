@@ -1,0 +1,59 @@
+"""Effects on Penstock's own objects: finalizers, job versions, Checkpoints that a stop makes."""
+
+from __future__ import annotations
+
+from penstock.api import constants
+from penstock.api.meta import ObjectMeta
+from penstock.api.streamjob import StreamJob
+from penstock.build import run as build
+from penstock.build.checkpoint import stop_checkpoint
+from penstock.errors import RetryLater
+from penstock.kube import resources
+from penstock.model import CreateCheckpoint, DeleteCheckpoint, Observed, RecordRevision, SetFinalizer
+from penstock.world import World
+
+
+async def set_finalizer(world: World, observed: Observed, effect: SetFinalizer) -> None:
+    """Put Penstock's finalizer on an object or take it off, on the very object that this pass has seen."""
+    of_job = effect.kind == "StreamJob"
+    meta = job_of(observed).metadata if of_job else _checkpoint_meta(observed, effect.name)
+    own = constants.FINALIZER_RUN if of_job else constants.FINALIZER_DATA
+    others = [each for each in meta.finalizers if each != own]
+    patch = {
+        "metadata": {
+            "finalizers": [*others, own] if effect.present else others,
+            "resourceVersion": meta.resource_version,
+            "uid": meta.uid,
+        }
+    }
+    resource = resources.STREAM_JOBS if of_job else resources.CHECKPOINTS
+    await world.kube.merge(resource, meta.namespace, meta.name, patch)
+
+
+async def record_revision(world: World, observed: Observed, effect: RecordRevision) -> None:
+    """Make the ControllerRevision; one that is there already is the same one."""
+    meta = job_of(observed).metadata
+    await world.kube.create(build.revision(meta, effect.version, effect.spec_hash, effect.spec))
+
+
+async def create_checkpoint(world: World, observed: Observed, effect: CreateCheckpoint) -> None:
+    """Make the Checkpoint of a stop; its name is deterministic, so one that is there already is the same one."""
+    await world.kube.create(stop_checkpoint(job_of(observed), effect))
+
+
+async def delete_checkpoint(world: World, observed: Observed, effect: DeleteCheckpoint) -> None:
+    """Delete a Checkpoint object, only that very one; its data goes by its finalizer."""
+    namespace = _checkpoint_meta(observed, effect.name).namespace
+    await world.kube.delete(resources.CHECKPOINTS, namespace, effect.name, uid=effect.uid)
+
+
+def job_of(observed: Observed) -> StreamJob:
+    """The StreamJob of a pass whose effect needs one."""
+    if observed.job is None:
+        msg = "the StreamJob is gone"
+        raise RetryLater(msg)
+    return observed.job
+
+
+def _checkpoint_meta(observed: Observed, name: str) -> ObjectMeta:
+    return next(each.metadata for each in observed.checkpoints if each.metadata.name == name)

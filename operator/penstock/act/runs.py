@@ -1,0 +1,102 @@
+"""Effects on a run: its permit, its objects, and what is asked of Flink."""
+
+from __future__ import annotations
+
+from penstock import names
+from penstock.act.jobs import job_of
+from penstock.build import run as build
+from penstock.build.account import flink_account
+from penstock.build.context import RunContext
+from penstock.errors import RetryLater
+from penstock.kube import resources
+from penstock.model import (
+    ApplyRun,
+    CancelJob,
+    DeleteHighAvailability,
+    DeletePods,
+    DeleteRun,
+    GrantPermit,
+    Observed,
+    TriggerSavepoint,
+)
+from penstock.world import World
+
+
+async def grant_permit(world: World, observed: Observed, effect: GrantPermit) -> None:
+    """Make the permit; one that is there already is the same one. Never called again once the status says so."""
+    context = _context(world, observed, ApplyRun(effect.run, 0, "", job_of(observed).spec, "", ""))
+    await world.kube.create(build.permit(context))
+
+
+async def apply_run(world: World, observed: Observed, effect: ApplyRun) -> None:
+    """Server-side apply of the account and of all lasting objects, the JobManager's Job last."""
+    context = _context(world, observed, effect)
+    if context.spec.service_account_name is None:
+        for manifest in flink_account(context.namespace):
+            await world.kube.apply(manifest)
+    for manifest in build.lasting(context):
+        await world.kube.apply(manifest)
+
+
+async def delete_run(world: World, observed: Observed, effect: DeleteRun) -> None:
+    """Delete everything that a run was made of; pods go with their owners."""
+    meta = job_of(observed).metadata
+    job, run, space = meta.name, effect.run, meta.namespace
+    await world.kube.delete(resources.JOBS, space, names.job_manager(job, run))
+    await world.kube.delete(resources.DEPLOYMENTS, space, names.task_manager(job, run))
+    await world.kube.delete(resources.SERVICES, space, names.job_manager(job, run))
+    await world.kube.delete(resources.CONFIG_MAPS, space, names.permit(job, run))
+    await world.kube.delete(resources.CONFIG_MAPS, space, names.config(job, run))
+    await world.kube.delete(resources.SECRETS, space, names.script(job, run))
+
+
+async def delete_pods(world: World, observed: Observed, effect: DeletePods) -> None:
+    """Delete pods that have ended."""
+    for name in effect.names:
+        await world.kube.delete(resources.PODS, job_of(observed).metadata.namespace, name)
+
+
+async def trigger_savepoint(world: World, observed: Observed, effect: TriggerSavepoint) -> None:
+    """Ask Flink; the same trigger id asked twice is one savepoint."""
+    meta = job_of(observed).metadata
+    base = world.flink_address(names.service_host(meta.name, effect.run, meta.namespace))
+    ask = world.flink.stop if effect.stop else world.flink.savepoint
+    await ask(base, effect.run, effect.trigger_id, effect.target, effect.form)
+
+
+async def cancel(world: World, observed: Observed, effect: CancelJob) -> None:
+    """Cancel the job in Flink."""
+    meta = job_of(observed).metadata
+    await world.flink.cancel(world.flink_address(names.service_host(meta.name, effect.run, meta.namespace)), effect.run)
+
+
+async def delete_high_availability(world: World, observed: Observed, effect: DeleteHighAvailability) -> None:
+    """Delete Flink's HA ConfigMaps and HA directory of a run whose pods are gone."""
+    meta = job_of(observed).metadata
+    selector = f"app={names.cluster_id(meta.name, effect.run)},configmap-type=high-availability"
+    for item in await world.kube.find(resources.CONFIG_MAPS, meta.namespace, labels=selector):
+        await world.kube.delete(resources.CONFIG_MAPS, meta.namespace, item["metadata"]["name"])
+    if observed.store.store is None:
+        return  # the store is gone; its leftovers are the administrator's
+    client = await world.object_store(observed.store.store)
+    directory = client.place.high_availability(meta.namespace, meta.name, meta.uid, effect.run)
+    await client.delete([item.key for item in await client.list(directory)])
+
+
+def _context(world: World, observed: Observed, effect: ApplyRun) -> RunContext:
+    store, place = observed.store.store, observed.store.place
+    if store is None or place is None:
+        raise RetryLater(observed.store.problem)
+    return RunContext(
+        meta=job_of(observed).metadata,
+        spec=effect.spec,
+        store=store,
+        place=place,
+        run=effect.run,
+        version=effect.version,
+        spec_hash=effect.spec_hash,
+        restore_from=effect.restore_from,
+        started_from=effect.started_from,
+        operator_image=world.settings.image,
+        default_images=world.settings.flink_images,
+    )

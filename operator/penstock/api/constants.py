@@ -1,0 +1,38 @@
+"""The names that Penstock writes into Kubernetes: group, labels, finalizers, condition types."""
+
+from typing import Final
+
+GROUP: Final = "penstock.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+CATEGORY: Final = "penstock"
+
+STREAMJOBS: Final = "streamjobs"
+CHECKPOINTS: Final = "checkpoints"
+CHECKPOINT_STORES: Final = "checkpointstores"
+
+LABEL_JOB: Final = "penstock.dev/job"
+LABEL_JOB_UID: Final = "penstock.dev/job-uid"
+LABEL_RUN: Final = "penstock.dev/run"
+LABEL_COMPONENT: Final = "penstock.dev/component"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "penstock"
+
+# One finalizer a kind, each named after what must be gone before the object may go.
+FINALIZER_RUN: Final = "penstock.dev/run"
+FINALIZER_DATA: Final = "penstock.dev/data"
+FINALIZER_IN_USE: Final = "penstock.dev/in-use"
+
+READY: Final = "Ready"
+RECONCILING: Final = "Reconciling"
+STALLED: Final = "Stalled"
+RESTORABLE: Final = "Restorable"
+VERIFIED: Final = "Verified"
+DELETING: Final = "Deleting"
+
+# Keys of the Secrets that a CheckpointStore names.
+SECRET_ACCESS_KEY_ID: Final = "accessKeyId"  # noqa: S105 - the name of a key, not a secret
+SECRET_SECRET_ACCESS_KEY: Final = "secretAccessKey"  # noqa: S105 - the name of a key, not a secret
+
+JOB_NAME_MAX_LENGTH: Final = 36
+SUPPORTED_FLINK_VERSIONS: Final = ("2.3",)

@@ -1,0 +1,225 @@
+"""The status of a StreamJob: the operator's memory, which is written before each effect and not trusted afterwards.
+
+Everything in the status has a default. Records inside it require what they mean nothing without; `reading.read` drops
+a record that does not have it and says so.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from penstock.api.base import Model, Time
+from penstock.api.conditions import Conditions
+from penstock.api.crd import list_map
+
+
+class JobState(StrEnum):
+    """One word for people: what the job is doing. Nothing is decided from it."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    STOPPING = "Stopping"
+    UPGRADING = "Upgrading"
+    RESTORING = "Restoring"
+    STOPPED = "Stopped"
+    FINISHED = "Finished"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+
+class EndState(StrEnum):
+    """How a run ended."""
+
+    FINISHED = "FINISHED"  # its sources ended: it is never run again by itself
+    STOPPED = "STOPPED"  # the operator stopped it, with or without a savepoint
+    CANCELED = "CANCELED"
+    FAILED = "FAILED"
+    LOST = "LOST"  # it is gone and nobody can say how it ended
+
+
+class StartKind(StrEnum):
+    """What a run started from."""
+
+    EMPTY = "Empty"
+    CHECKPOINT = "Checkpoint"  # a Checkpoint object's
+    RETAINED = "Retained"  # one that was found in the store and has no object
+
+
+class StopReason(StrEnum):
+    """Why a run is stopped."""
+
+    STOP = "Stop"
+    UPGRADE = "Upgrade"
+    RESTORE = "Restore"
+    RESTART = "Restart"
+    DELETE = "Delete"
+    RECOVER = "Recover"
+
+
+class StopMethod(StrEnum):
+    """How a run is stopped."""
+
+    SAVEPOINT = "Savepoint"  # Flink's stop, with a savepoint
+    CANCEL = "Cancel"  # Flink's cancel: retained checkpoints stay
+    KILL = "Kill"  # its pods are deleted: Flink does not answer
+
+
+class StartedFrom(Model):
+    """What a run was started from, and why that was chosen."""
+
+    kind: StartKind
+    """Empty, Checkpoint, or Retained (found in the store)."""
+    checkpoint: str | None = None
+    """Name of the Checkpoint."""
+    location: str | None = None
+    """Its URI."""
+    checkpoint_id: int | None = None
+    """Flink's number of it."""
+    run: str | None = None
+    """The run that wrote it."""
+    time: Time
+    """When it was chosen."""
+    reason: str = ""
+    """Why it was chosen."""
+    confirmed: bool = False
+    """Whether Flink has reported that it restored this one."""
+
+
+class Run(Model):
+    """One Flink job id of the StreamJob."""
+
+    id: str = Field(min_length=1)
+    """Flink's job id, 32 hex digits, chosen by the operator."""
+    job_version: int = 0
+    """The job version that it runs."""
+    started_at: Time | None = None
+    """When its start was decided."""
+    ended_at: Time | None = None
+    """When it was seen to have ended."""
+    end_state: EndState | None = None
+    """FINISHED, STOPPED, CANCELED, FAILED or LOST; missing while it lives."""
+    confirmed: bool = False
+    """Whether Flink has reported it as running."""
+    flink_state: str | None = None
+    """The state that Flink last reported."""
+    stop_checkpoint: str | None = None
+    """Name of the Checkpoint that its stop made."""
+    next_start_from: dict[str, Any] | None = None
+    """What the run after this one starts from, as spec.startFrom; missing: latest."""
+
+
+class LatestCheckpoint(Model):
+    """The newest complete checkpoint that Flink reported."""
+
+    checkpoint_id: int
+    """Flink's number of it."""
+    location: str = ""
+    """Its URI."""
+    completion_time: Time | None = None
+    """When it was complete."""
+    size_bytes: int | None = None
+    """Its size in bytes."""
+    savepoint: bool = False
+    """Whether it is a savepoint."""
+
+
+class Applied(Model):
+    """What of the spec was applied, so that each value is applied once."""
+
+    start_from: dict[str, Any] = Field(default_factory=dict)
+    """The value of spec.startFrom that was applied last."""
+    restart_token: str = ""
+    """The value of spec.restartToken that was applied last."""
+
+
+class LastError(Model):
+    """The last thing that went wrong."""
+
+    time: Time
+    """When."""
+    reason: str = ""
+    """One CamelCase word."""
+    message: str = ""
+    """What happened, and what to do about it."""
+
+
+class StartIntent(Model):
+    """A run is about to be started."""
+
+    kind: Literal["Start"] = "Start"
+    run: str = Field(min_length=1)
+    job_version: int
+    spec_hash: str = ""
+    started_from: StartedFrom
+    permitted: bool = False  # its permit was made: it must never be made again
+    recorded_at: Time
+
+
+class StopIntent(Model):
+    """A run is about to be stopped."""
+
+    kind: Literal["Stop"] = "Stop"
+    run: str = Field(min_length=1)
+    reason: StopReason
+    method: StopMethod
+    checkpoint: str | None = None  # name of the Checkpoint that the savepoint becomes
+    checkpoint_uid: str | None = None
+    trigger_id: str | None = None
+    target_directory: str | None = None
+    attempt: int = 0
+    recorded_at: Time
+    deadline: Time
+    triggered_at: Time | None = None
+    next_start_from: dict[str, Any] | None = None  # what the run after this one starts from, as spec.startFrom
+
+
+class TeardownIntent(Model):
+    """The Kubernetes objects of an ended run are about to be deleted."""
+
+    kind: Literal["Teardown"] = "Teardown"
+    run: str = Field(min_length=1)
+    reason: str = ""
+    recorded_at: Time
+    deadline: Time
+    end_state: EndState | None = None
+    next_start_from: dict[str, Any] | None = None
+
+
+Intent = Annotated[StartIntent | StopIntent | TeardownIntent, Field(discriminator="kind")]
+
+
+class StreamJobStatus(Model):
+    """What Penstock sees and does."""
+
+    state: JobState | None = None
+    """What the job is doing, in one word."""
+    job_version: int = 0
+    """Number of the newest job version (a ControllerRevision)."""
+    run: Run | None = None
+    """The current run, or the last one."""
+    started_from: StartedFrom | None = None
+    """What the current run was started from, and why."""
+    latest_checkpoint: LatestCheckpoint | None = None
+    """The newest complete checkpoint that Flink reported."""
+    applied: Applied | None = None
+    """What of spec.startFrom and spec.restartToken was applied."""
+    applied_spec_hash: str = ""
+    """Hash of the part of the spec that the newest job version was made of."""
+    intent: Intent | None = None
+    """What the operator is about to do; written before it does it."""
+    stop_attempts: int = 0
+    """How often stopping the current run was tried."""
+    next_stop_attempt_at: Time | None = None
+    """When stopping is tried again."""
+    start_attempts: int = 0
+    """How many runs in a row were lost before Flink reported them as running."""
+    next_start_at: Time | None = None
+    """When the next start is tried."""
+    last_error: LastError | None = None
+    """The last thing that went wrong."""
+    observed_generation: int | None = None
+    """The metadata.generation that this status was made from."""
+    conditions: Conditions = Field(default=(), json_schema_extra=list_map("type"))
+    """Ready, and the abnormal-true Reconciling and Stalled."""

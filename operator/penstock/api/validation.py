@@ -1,0 +1,140 @@
+"""What is wrong with a StreamJob that the API server cannot say: the one validator, asked by every reconcile.
+
+Everything else is refused at the API server, by the schema and the CEL rules beside the models.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from penstock.api.pod import ResourceRequirements
+from penstock.api.quantity import to_bytes, to_millicores
+from penstock.api.reading import Problem
+from penstock.api.streamjob import StreamJob
+
+_STORE = "is made from the CheckpointStore; name one in spec.checkpoints.store"
+_RUN = "is set by Penstock for each run; leave it out"
+
+# Keys of flink.configuration that Penstock sets itself, with what to do instead. A key that ends with a dot stands
+# for all keys that begin with it. Older names of Flink 1.20 are listed too: 2.x still reads them.
+OWNED_CONFIGURATION: Final = {
+    "parallelism.default": "is spec.parallelism",
+    "taskmanager.numberOfTaskSlots": "is spec.taskManager.slots",
+    "jobmanager.memory.process.size": "is spec.jobManager.resources.limits.memory",
+    "jobmanager.memory.flink.size": "is spec.jobManager.resources.limits.memory",
+    "taskmanager.memory.process.size": "is spec.taskManager.resources.limits.memory",
+    "taskmanager.memory.flink.size": "is spec.taskManager.resources.limits.memory",
+    "execution.checkpointing.interval": "is spec.checkpoints.interval",
+    "execution.checkpointing.timeout": "is spec.checkpoints.timeout",
+    "execution.checkpointing.num-retained": "is spec.checkpoints.retention.numRetained",
+    "state.checkpoints.num-retained": "is spec.checkpoints.retention.numRetained",
+    "execution.checkpointing.externalized-checkpoint-retention": "is always RETAIN_ON_CANCELLATION; leave it out",
+    "execution.checkpointing.dir": _STORE,
+    "execution.checkpointing.savepoint-dir": _STORE,
+    "state.checkpoints.dir": _STORE,
+    "state.savepoints.dir": _STORE,
+    "s3.endpoint": _STORE,
+    "s3.access-key": _STORE,
+    "s3.access.key": _STORE,
+    "s3.secret-key": _STORE,
+    "s3.secret.key": _STORE,
+    "s3.path-style-access": _STORE,
+    "s3.path.style.access": _STORE,
+    "execution.state-recovery.path": "is spec.startFrom",
+    "execution.savepoint.path": "is spec.startFrom",
+    "execution.state-recovery.claim-mode": "is always NO_CLAIM; leave it out",
+    "execution.savepoint-restore-mode": "is always NO_CLAIM; leave it out",
+    "execution.target": _RUN,
+    "execution.shutdown-on-application-finish": _RUN,
+    "execution.submit-failed-job-on-application-error": _RUN,
+    "high-availability": _RUN,
+    "high-availability.": _RUN,
+    "kubernetes.": _RUN,
+    "job-result-store.": _RUN,
+    "application-result-store.": _RUN,
+    "jobmanager.rpc.": _RUN,
+    "jobmanager.bind-host": _RUN,
+    "taskmanager.host": _RUN,
+    "taskmanager.bind-host": _RUN,
+    "taskmanager.rpc.port": _RUN,
+    "blob.server.port": _RUN,
+    "rest.address": _RUN,
+    "rest.bind-address": _RUN,
+    "rest.port": _RUN,
+    "rest.bind-port": _RUN,
+    "web.submit.enable": "is always false; leave it out",
+    "web.checkpoints.history": "is always long enough for Penstock to see every checkpoint; leave it out",
+    "$internal.": "is internal to Flink; leave it out",
+}
+
+_PREFIXES: Final = tuple(key for key in OWNED_CONFIGURATION if key.endswith("."))
+
+# Below this Flink has no room for its own overhead; it also finds "1024", which means bytes.
+_SMALLEST_MEMORY: Final = 256 * 1024**2
+
+# `${`, which an even number of `$` before it does not change; `$${` means `${` itself.
+_RESERVED = re.compile(r"(?<!\$)(?:\$\$)*\$\{penstock\.[^}\s]{0,60}\}?")
+_SECRET = re.compile(r"(?<!\$)(?:\$\$)*\$\{secret:(?P<name>[^}\s]{0,320})\}?")
+_SECRET_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._a-zA-Z0-9]+")
+
+
+def validate_stream_job(job: StreamJob) -> list[Problem]:
+    """Everything that is wrong with the spec, in the order of its fields; empty when it can be run."""
+    spec = job.spec
+    problems = [*_configuration(spec.flink.configuration)]
+    if spec.job.sql is not None:
+        problems += _substitutions("spec.job.sql.script", spec.job.sql.script)
+    if spec.job.jar is not None:
+        for position, argument in enumerate(spec.job.jar.args):
+            problems += _substitutions(f"spec.job.jar.args[{position}]", argument)
+    problems += _resources("spec.jobManager.resources", spec.job_manager.resources)
+    problems += _resources("spec.taskManager.resources", spec.task_manager.resources)
+    return problems
+
+
+def _configuration(configuration: dict[str, str]) -> Iterator[Problem]:
+    for key in configuration:
+        advice = OWNED_CONFIGURATION.get(key)
+        if advice is None:
+            advice = next((OWNED_CONFIGURATION[prefix] for prefix in _PREFIXES if key.startswith(prefix)), None)
+        if advice is not None:
+            yield Problem(f"spec.flink.configuration[{key}]", f"{key} {advice}")
+
+
+def _substitutions(path: str, text: str) -> Iterator[Problem]:
+    for found in _RESERVED.finditer(text):
+        words = found.group().lstrip("$")
+        yield Problem(
+            path,
+            f"line {_line(text, found)}: ${words} is reserved for Penstock; write $${words} to mean the text itself",
+        )
+    for found in _SECRET.finditer(text):
+        if not found.group().endswith("}") or _SECRET_NAME.fullmatch(found["name"]) is None:
+            words = found.group().lstrip("$")
+            yield Problem(
+                path,
+                f"line {_line(text, found)}: ${words} names no key of a Secret; write ${{secret:name/key}}, "
+                f"or $${words} to mean the text itself",
+            )
+
+
+def _line(text: str, found: re.Match[str]) -> int:
+    return text.count("\n", 0, found.start()) + 1
+
+
+def _resources(path: str, resources: ResourceRequirements) -> Iterator[Problem]:
+    requests, limits = resources.requests, resources.limits
+    for side, given in (("limits", limits.memory), ("requests", requests.memory)):
+        if given is not None and to_bytes(given) < _SMALLEST_MEMORY:
+            yield Problem(f"{path}.{side}.memory", f"{given} is less than Flink needs to start; write for example 1Gi")
+    if limits.cpu is not None and to_millicores(limits.cpu) == 0:
+        yield Problem(f"{path}.limits.cpu", "0 leaves no time to run; write for example 500m, or leave it out")
+    for name, request, limit, measure in (
+        ("cpu", requests.cpu, limits.cpu, to_millicores),
+        ("memory", requests.memory, limits.memory, to_bytes),
+    ):
+        if request is not None and limit is not None and measure(request) > measure(limit):
+            yield Problem(
+                f"{path}.requests.{name}",
+                f"{request} is more than {path}.limits.{name}, {limit}; write at most {limit}",
+            )

@@ -1,0 +1,40 @@
+"""The service account of a namespace's job pods, with the rights that Flink's Kubernetes HA and the guard need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.api import constants
+from penstock.names import FLINK_SERVICE_ACCOUNT
+
+Manifest = dict[str, Any]
+RULES = [
+    {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
+    }
+]
+"""Flink keeps leadership and checkpoint pointers in ConfigMaps, found by label: it needs list and watch of them all."""
+
+
+def flink_account(namespace: str) -> list[Manifest]:
+    """ServiceAccount, Role and RoleBinding, one of each per namespace; they stay when the last job goes."""
+    labels = {constants.LABEL_MANAGED_BY: constants.MANAGED_BY}
+    metadata = {"name": FLINK_SERVICE_ACCOUNT, "namespace": namespace, "labels": labels}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": dict(metadata)},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": dict(metadata),
+            "rules": RULES,
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": dict(metadata),
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": FLINK_SERVICE_ACCOUNT},
+            "subjects": [{"kind": "ServiceAccount", "name": FLINK_SERVICE_ACCOUNT, "namespace": namespace}],
+        },
+    ]

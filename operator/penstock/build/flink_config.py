@@ -1,0 +1,123 @@
+"""Flink's configuration of a run. Keys that Penstock owns are refused in `spec.flink.configuration`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from penstock import names
+from penstock.api.duration import parse_duration
+from penstock.build.context import RunContext
+
+REST_PORT = 8081
+RPC_PORT = 6123
+BLOB_PORT = 6124
+HISTORY = 100
+"""Entries of Flink's checkpoint history: a fast interval must not push one out between two polls."""
+
+_OPENS = (
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/sun.nio.ch",
+    "java.base/java.lang.reflect",
+    "java.base/java.text",
+    "java.base/java.time",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/java.util.concurrent.locks",
+)
+_EXPORTS = (
+    "java.base/sun.net.util",
+    "java.rmi/sun.rmi.registry",
+    "jdk.compiler/com.sun.tools.javac.api",
+    "jdk.compiler/com.sun.tools.javac.file",
+    "jdk.compiler/com.sun.tools.javac.parser",
+    "jdk.compiler/com.sun.tools.javac.tree",
+    "jdk.compiler/com.sun.tools.javac.util",
+    "java.security.jgss/sun.security.krb5",
+)
+JAVA_OPTIONS = " ".join(
+    [f"--add-exports={module}=ALL-UNNAMED" for module in _EXPORTS]
+    + [f"--add-opens={module}=ALL-UNNAMED" for module in (*_OPENS, "java.base/java.lang")]
+)
+"""The reflective access that Flink's own config.yaml opens; a configuration without it fails."""
+
+LOGGING = """\
+rootLogger.level = INFO
+rootLogger.appenderRef.console.ref = Console
+appender.console.name = Console
+appender.console.type = CONSOLE
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n
+logger.pekko.name = org.apache.pekko
+logger.pekko.level = INFO
+logger.kafka.name = org.apache.kafka
+logger.kafka.level = WARN
+logger.netty.name = org.jboss.netty.channel.DefaultChannelPipeline
+logger.netty.level = OFF
+"""
+
+USER_DEFAULTS: Mapping[str, str] = {
+    "state.backend.type": "hashmap",
+    "restart-strategy.type": "exponential-delay",
+    "restart-strategy.exponential-delay.initial-backoff": "1 s",
+    "restart-strategy.exponential-delay.max-backoff": "1 min",
+}
+"""What a user may change in `spec.flink.configuration`."""
+
+
+def configuration(context: RunContext) -> dict[str, str]:
+    """All keys of the run's config.yaml; what Penstock owns wins over what the user wrote."""
+    user = dict(context.spec.flink.configuration)
+    java = f"{JAVA_OPTIONS} {user.pop('env.java.opts.all', '')}".strip()
+    return dict(USER_DEFAULTS) | user | owned(context) | {"env.java.opts.all": java}
+
+
+def owned(context: RunContext) -> dict[str, str]:
+    """The keys that Penstock owns."""
+    spec, meta, place = context.spec, context.meta, context.place
+    job = (meta.namespace, meta.name, meta.uid)
+    keys = {
+        "jobmanager.rpc.port": str(RPC_PORT),
+        "blob.server.port": str(BLOB_PORT),
+        "rest.port": str(REST_PORT),
+        "rest.bind-address": "0.0.0.0",  # noqa: S104 - the pod's own network
+        "jobmanager.bind-host": "0.0.0.0",  # noqa: S104
+        "taskmanager.bind-host": "0.0.0.0",  # noqa: S104
+        "jobmanager.memory.process.size": f"{spec.job_manager.memory_bytes}b",
+        "taskmanager.memory.process.size": f"{spec.task_manager.memory_bytes}b",
+        "taskmanager.numberOfTaskSlots": str(spec.task_manager.slots),
+        "parallelism.default": str(spec.parallelism),
+        "kubernetes.cluster-id": names.cluster_id(meta.name, context.run),
+        "kubernetes.namespace": meta.namespace,
+        "kubernetes.service-account": context.service_account,
+        "high-availability.type": "kubernetes",
+        "high-availability.storageDir": place.uri(place.high_availability(*job, context.run)).rstrip("/"),
+        "execution.checkpointing.dir": place.uri(place.checkpoints(*job)).rstrip("/"),
+        "execution.checkpointing.interval": f"{parse_duration(spec.checkpoints.interval)} ms",
+        "execution.checkpointing.timeout": f"{parse_duration(spec.checkpoints.timeout)} ms",
+        "execution.checkpointing.num-retained": str(spec.checkpoints.retention.num_retained),
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.state-recovery.claim-mode": "NO_CLAIM",
+        # The JobManager stays up after the end, so that the end can be read; the operator takes it away.
+        "execution.shutdown-on-application-finish": "false",
+        "execution.submit-failed-job-on-application-error": "true",
+        # Without this a JobManager that is made again after the end would run the job again from nothing.
+        "job-result-store.delete-on-commit": "false",
+        "application-result-store.delete-on-commit": "false",
+        "web.submit.enable": "false",
+        "web.checkpoints.history": str(HISTORY),
+        "s3.path-style-access": "true" if context.store.spec.path_style else "false",
+        "s3.path.style.access": "true" if context.store.spec.path_style else "false",
+    }
+    if context.store.spec.endpoint:
+        keys["s3.endpoint"] = context.store.spec.endpoint
+    if context.restore_from:
+        keys["execution.state-recovery.path"] = context.restore_from
+    return keys
+
+
+def render(keys: Mapping[str, str]) -> str:
+    """The text of config.yaml: flat keys, every value a quoted string (JSON strings are YAML strings)."""
+    return "".join(f"{json.dumps(key)}: {json.dumps(value)}\n" for key, value in sorted(keys.items()))

@@ -1,0 +1,118 @@
+"""Pods that fit the restricted Pod Security Standard, with what the allow-list of `spec.podTemplate` adds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock import names
+from penstock.api import constants
+from penstock.api.base import dump
+from penstock.build.context import JOB_MANAGER, RunContext
+from penstock.build.flink_config import BLOB_PORT, REST_PORT, RPC_PORT
+
+Manifest = dict[str, Any]
+CONFIG_PATH = "/opt/flink/conf"
+SCRIPT_PATH = "/opt/penstock"
+_FLINK_USER = 9999
+_RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+
+def pod_template(context: RunContext, component: str, container: Manifest, init_containers: list[Manifest]) -> Manifest:
+    """A pod template of one component of a run."""
+    given = context.spec.pod_template
+    spec: Manifest = {
+        "serviceAccountName": context.service_account,
+        "terminationGracePeriodSeconds": 10,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _FLINK_USER,
+            "runAsGroup": _FLINK_USER,
+            "fsGroup": _FLINK_USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [
+            {"name": "config", "configMap": {"name": names.config(context.name, context.run)}},
+            {"name": "job", "secret": {"secretName": names.script(context.name, context.run)}},
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "log", "emptyDir": {}},
+        ],
+    }
+    if init_containers:
+        spec["initContainers"] = init_containers
+    chosen = dump(given)
+    copied = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "priorityClassName")
+    spec |= {key: chosen[key] for key in (*copied, "imagePullSecrets") if chosen.get(key)}
+    metadata: Manifest = {"labels": dict(given.labels) | context.labels(component)}
+    if given.annotations:
+        metadata["annotations"] = dict(given.annotations)
+    return {"metadata": metadata, "spec": spec}
+
+
+def flink_container(context: RunContext, component: str, command: list[str]) -> Manifest:
+    """The container that runs Flink's process."""
+    manager = context.spec.job_manager if component == JOB_MANAGER else context.spec.task_manager
+    container: Manifest = {
+        "name": component,
+        "image": context.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        "env": _environment(context),
+        "resources": dump(manager.resolved_resources()),
+        "securityContext": dict(_RESTRICTED),
+        "volumeMounts": [
+            {"name": "config", "mountPath": CONFIG_PATH},
+            {"name": "job", "mountPath": SCRIPT_PATH, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+            {"name": "log", "mountPath": "/opt/flink/log"},
+        ],
+    }
+    if component == JOB_MANAGER:
+        ports = (("rpc", RPC_PORT), ("blob", BLOB_PORT), ("rest", REST_PORT))
+        container["ports"] = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports]
+        container["readinessProbe"] = {
+            "httpGet": {"path": "/overview", "port": REST_PORT},
+            "periodSeconds": 5,
+            "timeoutSeconds": 3,
+        }
+    return container
+
+
+def guard_container(context: RunContext) -> Manifest:
+    """The init container that decides whether this pod may start the run (see `penstock.guard`)."""
+    return {
+        "name": "guard",
+        "image": context.operator_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-m", "penstock.guard"],
+        "args": [
+            "--permit",
+            names.permit(context.name, context.run),
+            "--cluster-id",
+            names.cluster_id(context.name, context.run),
+            "--run",
+            context.run,
+        ],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "securityContext": dict(_RESTRICTED),
+    }
+
+
+def _environment(context: RunContext) -> list[Manifest]:
+    own: list[Manifest] = [
+        {"name": "POD_IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}},
+        {"name": "AWS_REGION", "value": context.store.spec.region},
+        # What a JVM of this size would reserve in 64 MiB arenas for each thread.
+        {"name": "MALLOC_ARENA_MAX", "value": "2"},
+    ]
+    secret = context.store.spec.job_credentials.secret_name
+    if secret:
+        keys = (
+            ("AWS_ACCESS_KEY_ID", constants.SECRET_ACCESS_KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", constants.SECRET_SECRET_ACCESS_KEY),
+        )
+        own += [
+            {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}} for variable, key in keys
+        ]
+    return own + [dump(variable) for variable in context.spec.pod_template.env]

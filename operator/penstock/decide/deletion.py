@@ -1,0 +1,74 @@
+"""Deleting a StreamJob: cancel, take the pods away, the data when the user said so, then let the object go. Bounded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from penstock.api import constants
+from penstock.api.checkpoint import Checkpoint, DeletionPolicy
+from penstock.api.streamjob import DeleteCheckpoints
+from penstock.api.streamjob_status import JobState, StopIntent, StopMethod, StopReason, TeardownIntent
+from penstock.decide import stop
+from penstock.decide.draft import Draft
+from penstock.decide.needs import live_run
+from penstock.model import DeleteCheckpoint, DeleteJobData, DeleteRun, SetFinalizer
+
+LIMIT = timedelta(minutes=10)
+"""After that the object is let go; what is left behind is said in an event."""
+
+
+def proceed(draft: Draft) -> None:
+    """One look at a StreamJob that is being deleted."""
+    meta = draft.job.metadata
+    if constants.FINALIZER_RUN not in meta.finalizers:
+        return
+    draft.set(state=JobState.DELETING)
+    if meta.deletion_timestamp is not None and draft.now >= meta.deletion_timestamp + LIMIT:
+        draft.say("Warning", "LetGo", f"not cleaned up after {LIMIT}: {draft.waiting or 'pods or data may remain'}")
+        draft.act(SetFinalizer("StreamJob", meta.name, present=False))
+        return
+    if not _stopped(draft):
+        draft.wake(1)
+        return
+    if draft.job.spec.on_delete.checkpoints is DeleteCheckpoints.DELETE and not draft.observed.namespace_terminating:
+        waiting = [ckpt for ckpt in draft.observed.checkpoints if goes_with_job(ckpt)]
+        if waiting:
+            for checkpoint in waiting:
+                if not checkpoint.metadata.terminating:
+                    draft.act(DeleteCheckpoint(checkpoint.metadata.name, checkpoint.metadata.uid))
+            draft.waiting = f"{len(waiting)} Checkpoints are being deleted"
+            draft.wake(1)
+            return
+        keep = tuple(
+            ckpt.status.target_directory for ckpt in draft.observed.checkpoints if ckpt.status.target_directory
+        )
+        if draft.observed.store.place is not None:
+            draft.act(DeleteJobData(meta.uid, keep))
+    draft.act(SetFinalizer("StreamJob", meta.name, present=False))
+
+
+def goes_with_job(checkpoint: Checkpoint) -> bool:
+    """Whether `onDelete.checkpoints: Delete` takes this one: not when it is pinned, or says Retain for itself."""
+    return not checkpoint.spec.pinned and checkpoint.spec.deletion_policy is DeletionPolicy.DELETE
+
+
+def _stopped(draft: Draft) -> bool:
+    """Bring the run to its end, step by step; True when nothing of any run is left."""
+    intent = draft.status.intent
+    if isinstance(intent, TeardownIntent):
+        stop.proceed_teardown(draft, intent)
+        return False
+    if isinstance(intent, StopIntent):
+        # A stop that was under way goes on to its end: its savepoint may be the last state of the job.
+        stop.proceed(draft, intent)
+        return False
+    run = live_run(draft.job)
+    if run is not None:
+        stop.record(draft, run, StopReason.DELETE, StopMethod.CANCEL)
+        return False
+    left = [objects for objects in draft.observed.runs if objects.objects or objects.pods]
+    for objects in left:
+        draft.act(DeleteRun(objects.run))
+    if left:
+        draft.waiting = f"{sum(objects.pods for objects in left)} pods are going away"
+    return not left

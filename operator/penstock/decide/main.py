@@ -1,0 +1,154 @@
+"""The entrance of decide: which part looks at the job in its present situation. Pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from penstock.api import constants
+from penstock.api.streamjob import DesiredState, StartFrom
+from penstock.api.streamjob_status import Applied, EndState, Run, StartedFrom, StartIntent, StopIntent, TeardownIntent
+from penstock.decide import checkpoints, clearing, deletion, report, run, start, stop
+from penstock.decide.change import spec_hash
+from penstock.decide.draft import Draft
+from penstock.decide.needs import live_run, start_value, wants_restart
+from penstock.flink.answers import FlinkJob
+from penstock.model import Decision, Manager, Observed, RunObjects, SetFinalizer
+
+_RESYNC_SECONDS = 10.0
+_BUSY_SECONDS = 2.0
+_FIRST_PAUSE = timedelta(seconds=10)
+_LAST_PAUSE = timedelta(minutes=5)
+
+
+def decide(observed: Observed) -> Decision:
+    """What to do next about a StreamJob and all its Checkpoints; the same for the same Observed."""
+    draft = Draft(observed)
+    if observed.job is not None:
+        if observed.job.metadata.terminating:
+            deletion.proceed(draft)
+        else:
+            _present(draft)
+        report.report(draft)
+    for checkpoint in sorted(
+        observed.checkpoints, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.name)
+    ):
+        checkpoints.proceed(draft, checkpoint)
+    clearing.retain(draft)
+    return draft.finish()
+
+
+def _present(draft: Draft) -> None:
+    """A StreamJob that is to be there: what its intent, its run and its spec ask for, in this order."""
+    job = draft.job
+    if constants.FINALIZER_RUN not in job.metadata.finalizers:
+        if not draft.observed.namespace_terminating:
+            draft.act(SetFinalizer("StreamJob", job.metadata.name, present=True))
+        draft.wake(0)
+        return
+    if job.metadata.generation != job.status.observed_generation:
+        # A new spec is a new chance: what was refused for the old one is tried again at once.
+        # The number of attempts stays: the names of the stop's Checkpoints are made of it.
+        draft.set(next_stop_attempt_at=None, start_attempts=0, next_start_at=None)
+    intent, live = job.status.intent, live_run(job)
+    if isinstance(intent, StartIntent):
+        start.proceed(draft, intent)
+    elif isinstance(intent, StopIntent):
+        _follow(draft)
+        stop.proceed(draft, intent)
+    elif isinstance(intent, TeardownIntent):
+        stop.proceed_teardown(draft, intent)
+    elif live is not None:
+        draft.wake(_RESYNC_SECONDS if live.confirmed else _BUSY_SECONDS)
+        run.proceed(draft, live)
+    elif job.status.run is None and _adopt(draft):
+        return
+    elif job.spec.state is DesiredState.RUNNING:
+        _begin(draft)
+    elif job.status.run is not None and job.status.run.end_state in (EndState.FAILED, EndState.CANCELED):
+        # Stopped by the user now: setting the state to Running again is a new start.
+        draft.set(run=job.status.run.model_copy(update={"end_state": EndState.STOPPED}))
+
+
+def _follow(draft: Draft) -> None:
+    """Keep the latest checkpoint up to date during a stop, too."""
+    current, flink = draft.status.run, draft.observed.flink
+    if current is not None and isinstance(flink, FlinkJob):
+        run.follow(draft, current, flink)
+
+
+def _adopt(draft: Draft) -> bool:
+    """The status was lost but a run is there: take it as ours instead of starting a second one."""
+    candidates = [
+        objects
+        for objects in draft.observed.runs
+        if objects.manager is Manager.ACTIVE and objects.spec_hash and objects.started_from
+    ]
+    if not candidates:
+        return False
+    objects = max(candidates, key=lambda each: each.job_version)
+    draft.set(
+        run=Run(id=objects.run, job_version=objects.job_version, started_at=draft.now),
+        started_from=_recovered(draft, objects),
+        job_version=objects.job_version,
+        applied_spec_hash=objects.spec_hash,
+        applied=Applied(start_from=start_value(draft.job), restart_token=draft.job.spec.restart_token),
+    )
+    draft.say("Normal", "Adopted", f"run {objects.run} was found running; the status had been lost")
+    draft.wake(0)
+    return True
+
+
+def _recovered(draft: Draft, objects: RunObjects) -> StartedFrom:
+    began = StartedFrom.model_validate_json(objects.started_from)
+    return began.model_copy(update={"time": began.time or draft.now})
+
+
+def _begin(draft: Draft) -> None:
+    """No run lives and the job is to run: start one, unless the last one's end says not to."""
+    job, last = draft.job, draft.status.run
+    changed = spec_hash(job.spec) != draft.status.applied_spec_hash
+    restart = wants_restart(job)
+    if last is not None:
+        if last.end_state is EndState.FINISHED and not restart:
+            return  # it has read all there was; running it again is for restartToken or startFrom to ask
+        if last.end_state in (EndState.FAILED, EndState.CANCELED) and not (restart or changed):
+            return
+    if draft.observed.problems:
+        draft.stalled("InvalidSpec", "; ".join(str(problem) for problem in draft.observed.problems))
+        return
+    if draft.observed.store.problem:
+        draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}", retry_seconds=5)
+        return
+    if _must_pause(draft, last):
+        return
+    start.begin(draft, _wish(draft, last, restart=restart))
+
+
+def _wish(draft: Draft, last: Run | None, *, restart: bool) -> StartFrom:
+    """`startFrom` the first time and when it or restartToken has changed; else what the stop asked for, else latest."""
+    if draft.status.applied is None or restart:
+        return draft.job.spec.start_from
+    if last is not None and last.next_start_from:
+        return StartFrom.model_validate(last.next_start_from)
+    return StartFrom.model_validate({"latest": {}})
+
+
+def _must_pause(draft: Draft, last: Run | None) -> bool:
+    """Runs that are lost before they ever run are not started one after the other without a pause."""
+    if last is None or last.end_state is not EndState.LOST or last.confirmed:
+        return False
+    again = draft.status.next_start_at
+    if again is None:
+        attempts = draft.status.start_attempts + 1
+        pause = min(_FIRST_PAUSE * 2 ** min(attempts - 1, 10), _LAST_PAUSE)
+        draft.set(start_attempts=attempts, next_start_at=draft.now + pause)
+        draft.wake(pause.total_seconds())
+        draft.waiting = f"the last run was lost before it ran; the next is started in {pause}"
+        return True
+    if draft.now < again:
+        why = draft.status.last_error.message if draft.status.last_error else ""
+        left = (again - draft.now).total_seconds()
+        draft.stalled("CannotStart", f"the last run was lost before it ran: {why}", retry_seconds=left)
+        return True
+    draft.set(next_start_at=None)
+    return False

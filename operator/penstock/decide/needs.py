@@ -1,0 +1,96 @@
+"""What a pass has to look at in Flink and in the store, known from the API objects alone. Pure.
+
+Looking costs: a listing of the store is only made when something depends on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.api import constants
+from penstock.api.checkpoint import Checkpoint, Phase
+from penstock.api.conditions import find_condition
+from penstock.api.streamjob import DesiredState, StreamJob
+from penstock.api.streamjob_status import Run, StartIntent, StopIntent
+from penstock.model import Manager, RunObjects
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What to look at."""
+
+    flink: str = ""
+    """The run whose job Flink is to be asked about; empty: none."""
+    listing: bool = False
+    """All complete states of this namespace and job name."""
+    triggers: tuple[str, ...] = ()
+    """Checkpoints (by name) whose trigger is to be polled."""
+    targets: tuple[str, ...] = ()
+    """Checkpoints (by name) whose directory is to be listed."""
+    job_result: str = ""
+    """The run whose entry in Flink's job result store is to be read; empty: none."""
+
+
+def needs(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...], runs: tuple[RunObjects, ...]) -> Needs:
+    """What this pass needs to see."""
+    run = live_run(job)
+    objects = next((each for each in runs if run is not None and each.run == run.id), None)
+    manager = objects.manager if objects else Manager.ABSENT
+    creating = tuple(ckpt.metadata.name for ckpt in checkpoints if is_being_taken(ckpt))
+    gone = manager in (Manager.FAILED, Manager.COMPLETE)
+    return Needs(
+        flink=run.id if run is not None and objects is not None and not gone else "",
+        listing=_needs_listing(job, checkpoints),
+        triggers=tuple(
+            ckpt.metadata.name
+            for ckpt in checkpoints
+            if is_being_taken(ckpt) and run is not None and ckpt.status.run == run.id and objects and not gone
+        ),
+        targets=creating + tuple(ckpt.metadata.name for ckpt in checkpoints if is_being_cleared(ckpt)),
+        job_result=run.id if run is not None and (gone or objects is None) else "",
+    )
+
+
+def live_run(job: StreamJob | None) -> Run | None:
+    """The run of a job that has not been seen to end."""
+    run = job.status.run if job else None
+    return run if run is not None and run.ended_at is None else None
+
+
+def is_being_taken(checkpoint: Checkpoint) -> bool:
+    """Whether Flink was asked for it, or is about to be, and the end is not known yet."""
+    status = checkpoint.status
+    return status.phase is Phase.CREATING or (status.phase is Phase.TIMEOUT and status.settled is False)
+
+
+def is_being_cleared(checkpoint: Checkpoint) -> bool:
+    """Whether its deletion from the store has been decided and is not finished."""
+    deleting = find_condition(checkpoint.status.conditions, constants.DELETING)
+    return deleting is not None and deleting.status == "True"
+
+
+def wants_restart(job: StreamJob) -> bool:
+    """Whether `startFrom` or `restartToken` ask for something that was not applied yet."""
+    applied = job.status.applied
+    if applied is None:
+        return False
+    changed = start_value(job) != applied.start_from and job.spec.start_from.latest is None
+    return changed or job.spec.restart_token != applied.restart_token
+
+
+def start_value(job: StreamJob) -> dict[str, object]:
+    """`spec.startFrom` as it is recorded when it is applied."""
+    return job.spec.start_from.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _needs_listing(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -> bool:
+    if job is None:
+        return False
+    if any(ckpt.status.phase is None and not ckpt.metadata.terminating for ckpt in checkpoints):
+        return True
+    intent = job.status.intent
+    if isinstance(intent, StartIntent | StopIntent) or job.metadata.terminating:
+        return False
+    if live_run(job) is not None:
+        return wants_restart(job)
+    return intent is None and job.spec.state is DesiredState.RUNNING

@@ -1,0 +1,87 @@
+"""What a person and Argo CD read: the state in one word, and the conditions Ready, Reconciling and Stalled."""
+
+from __future__ import annotations
+
+from penstock.api import constants
+from penstock.api.streamjob import DesiredState
+from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, TeardownIntent
+from penstock.decide.draft import Draft
+from penstock.flink.answers import FlinkJob
+from penstock.model import Unknown
+
+
+def report(draft: Draft) -> None:
+    """Fill state and conditions from what this pass has seen and decided."""
+    state = _state(draft)
+    draft.set(state=state, observed_generation=draft.job.metadata.generation)
+    settled = state in (JobState.STOPPED, JobState.FINISHED) or (state is JobState.RUNNING and _all_running(draft))
+    troubles = _troubles(draft)
+    waiting = draft.waiting or "; ".join(troubles)
+    if draft.stall:
+        draft.job_condition(constants.STALLED, "True", *draft.stall)
+    elif state is JobState.FAILED:
+        error = draft.status.last_error
+        message = error.message if error else "the job failed"
+        draft.job_condition(constants.STALLED, "True", "JobFailed", f"{message}; change the spec or restartToken")
+    else:
+        draft.job_condition(constants.STALLED, "False", "AsAsked", "")
+    moving = not settled and state is not JobState.FAILED
+    draft.job_condition(constants.RECONCILING, "True" if moving else "False", f"{state}", waiting if moving else "")
+    ready = settled and not draft.stall
+    draft.job_condition(constants.READY, "True" if ready else "False", f"{state}", "" if ready else waiting)
+
+
+def _state(draft: Draft) -> JobState:
+    status, job = draft.status, draft.job
+    if job.metadata.terminating:
+        return JobState.DELETING
+    intent = status.intent
+    if isinstance(intent, StartIntent):
+        return JobState.STARTING
+    if intent is not None:
+        if isinstance(intent, TeardownIntent):
+            return _tearing_down(draft, intent)
+        return status.state or JobState.STOPPING
+    run = status.run
+    if run is None:
+        return JobState.PENDING
+    if run.ended_at is not None:
+        return _ended(draft, run)
+    return JobState.RUNNING if run.confirmed else JobState.STARTING
+
+
+def _tearing_down(draft: Draft, intent: TeardownIntent) -> JobState:
+    if intent.end_state is EndState.FINISHED:
+        return JobState.FINISHED
+    if intent.end_state in (EndState.FAILED, EndState.CANCELED):
+        return JobState.FAILED
+    if intent.end_state is EndState.LOST and draft.status.state is JobState.RUNNING:
+        return JobState.RESTORING
+    return draft.status.state or JobState.STOPPING
+
+
+def _ended(draft: Draft, run: Run) -> JobState:
+    if run.end_state is EndState.FINISHED:
+        return JobState.FINISHED
+    if draft.job.spec.state is DesiredState.STOPPED:
+        return JobState.STOPPED
+    if run.end_state in (EndState.FAILED, EndState.CANCELED):
+        return JobState.FAILED
+    return draft.status.state if draft.status.state in (JobState.UPGRADING, JobState.RESTORING) else JobState.PENDING
+
+
+def _all_running(draft: Draft) -> bool:
+    """A job that does not answer for a moment stays what it was last seen to be: Unknown is not Failed."""
+    flink = draft.observed.flink
+    return isinstance(flink, Unknown) or (isinstance(flink, FlinkJob) and flink.all_running)
+
+
+def _troubles(draft: Draft) -> list[str]:
+    run = draft.status.run
+    if run is None or run.ended_at is not None:
+        return []
+    troubles = list(draft.observed.objects_of(run.id).troubles)
+    flink = draft.observed.flink
+    if isinstance(flink, FlinkJob) and not flink.all_running:
+        troubles.append(f"Flink says {flink.state}")
+    return troubles

@@ -1,0 +1,232 @@
+"""A run that lives: following it, noticing its end or its loss, and what the spec wants of it now."""
+
+from __future__ import annotations
+
+from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade
+from penstock.api.streamjob_status import (
+    Applied,
+    EndState,
+    LatestCheckpoint,
+    Run,
+    StartedFrom,
+    StartKind,
+    StopMethod,
+    StopReason,
+)
+from penstock.clock import from_millis
+from penstock.decide import stop
+from penstock.decide.change import Change, changed_fields, spec_hash
+from penstock.decide.draft import Draft
+from penstock.decide.needs import start_value, wants_restart
+from penstock.decide.start import Refusal, choose, recorded_spec
+from penstock.flink.answers import FlinkJob
+from penstock.model import ApplyRun, DeletePods, Manager, RunObjects, Unknown
+
+
+def proceed(draft: Draft, run: Run) -> None:
+    """One look at a live run without an intent."""
+    objects = draft.observed.objects_of(run.id)
+    flink = draft.observed.flink
+    if isinstance(flink, FlinkJob):
+        follow(draft, run, flink)
+        if flink.terminal:
+            _ended_by_itself(draft, run, flink)
+            return
+    if objects.manager in (Manager.FAILED, Manager.COMPLETE):
+        _lost(draft, run, objects)
+        return
+    _repair(draft, run, objects)
+    if draft.job.spec.state is DesiredState.STOPPED:
+        method = StopMethod.SAVEPOINT if draft.job.spec.checkpoints.on_stop is OnStop.SAVEPOINT else StopMethod.CANCEL
+        _stop(draft, run, StopReason.STOP, method)
+    elif wants_restart(draft.job):
+        _restart(draft, run)
+    elif spec_hash(draft.job.spec) != draft.status.applied_spec_hash:
+        _upgrade(draft, run)
+    elif draft.status.applied is not None and start_value(draft.job) != draft.status.applied.start_from:
+        # Back to latest: nothing to do now, but recorded, so that naming the same Checkpoint again is a new wish.
+        draft.set(applied=Applied(start_from=start_value(draft.job), restart_token=draft.job.spec.restart_token))
+
+
+def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
+    """Write down what Flink says of a run: its state, its newest checkpoint, and what it was really restored from."""
+    update: dict[str, object] = {"flink_state": flink.state}
+    if flink.completed is not None:
+        latest = LatestCheckpoint(
+            checkpoint_id=flink.completed.id,
+            location=flink.completed.path,
+            completion_time=from_millis(flink.completed.ack_millis),
+            size_bytes=flink.completed.size_bytes,
+            savepoint=flink.completed.savepoint,
+        )
+        draft.set(latest_checkpoint=latest)
+    began = draft.status.started_from
+    if flink.state == "RUNNING" and not run.confirmed and began is not None:
+        confirmed = _restored_as_asked(run, began, flink)
+        if confirmed is False:
+            restored = flink.restored.path if flink.restored else "nothing"
+            draft.stalled(
+                "RestoredFromElsewhere",
+                f"Flink says that it restored {restored}, not {began.location}; stop the job and start it again from "
+                "the Checkpoint that you want",
+            )
+        elif confirmed:
+            update["confirmed"] = True
+            draft.set(start_attempts=0, next_start_at=None, started_from=began.model_copy(update={"confirmed": True}))
+            draft.say("Normal", "Running", f"run {run.id} is running, from {began.checkpoint or began.kind}")
+    draft.set(run=run.model_copy(update=update))
+
+
+def _restored_as_asked(run: Run, began: StartedFrom, flink: FlinkJob) -> bool | None:
+    """Whether Flink restored what was asked for, or a later checkpoint of this very run (after a failover).
+
+    None: it does not say yet. A checkpoint completed by a run that restored nothing proves that it began empty.
+    """
+    if began.kind is StartKind.EMPTY or began.location is None:
+        return True
+    if flink.restored is not None:
+        path = flink.restored.path.rstrip("/")
+        return path == began.location.rstrip("/") or f"/checkpoints/{run.id}/" in path
+    return False if flink.completed is not None else None
+
+
+def _ended_by_itself(draft: Draft, run: Run, flink: FlinkJob) -> None:
+    """The job came to an end that nobody asked the operator for. A finished job is never run again by itself."""
+    if flink.state == "FINISHED":
+        draft.say("Normal", "Finished", f"run {run.id} has read all of its sources")
+        stop.teardown(draft, run.id, "Finished", EndState.FINISHED)
+        return
+    end = EndState.FAILED if flink.state == "FAILED" else EndState.CANCELED
+    why = flink.failure or f"somebody cancelled the job in Flink (state {flink.state})"
+    draft.error(f"Job{end.capitalize()}", why)
+    draft.say("Warning", f"Job{end.capitalize()}", why)
+    stop.teardown(draft, run.id, f"{end}", end)
+
+
+def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
+    """Its JobManager will not come back: the guard refused a start without HA metadata, or the process gave up."""
+    result = draft.observed.job_result
+    if isinstance(result, Unknown):
+        draft.waiting = f"how the run ended is not known yet: {result.reason}"
+        draft.wake(5)
+        return
+    ends = {"FINISHED": EndState.FINISHED, "CANCELED": EndState.CANCELED, "FAILED": EndState.FAILED}
+    end = ends.get(result or "", EndState.LOST)
+    if end is EndState.LOST:
+        message = f"the JobManager of run {run.id} cannot go on ({objects.manager_message or objects.manager})"
+        draft.error("RunLost", message)
+        draft.say("Warning", "RunLost", f"{message}; a new run starts from the newest state in the store")
+    stop.teardown(draft, run.id, "Recover", end)
+
+
+def _repair(draft: Draft, run: Run, objects: RunObjects) -> None:
+    """Make missing objects again. The permit is never made again: the guard decides whether a start is allowed."""
+    if objects.stale_pods:
+        draft.act(DeletePods(objects.stale_pods))
+    if not (objects.missing or objects.drifted or objects.creating):
+        return
+    recorded = recorded_spec(draft.observed, run.job_version)
+    began = draft.status.started_from
+    if recorded is None or began is None:
+        return
+    if objects.missing or objects.drifted:
+        what = ", ".join(objects.missing) or "the number of TaskManagers"
+        draft.say("Normal", "Repaired", f"made again: {what}")
+    draft.act(
+        ApplyRun(
+            run.id,
+            run.job_version,
+            draft.status.applied_spec_hash,
+            recorded,
+            began.location or "",
+            objects.started_from,
+        )
+    )
+
+
+def _restart(draft: Draft, run: Run) -> None:
+    """`startFrom` or `restartToken` changed: what is to be started from is verified before the job is touched."""
+    wish = draft.job.spec.start_from
+    if wish.latest is None:
+        chosen = choose(draft.observed, wish)
+        if isinstance(chosen, Unknown):
+            draft.waiting = f"the store does not answer: {chosen.reason}"
+            draft.wake(5)
+            return
+        if isinstance(chosen, Refusal):
+            draft.stalled(chosen.reason, f"{chosen.message}. The job runs on")
+            return
+    if _cannot_change(draft):
+        return
+    reason = StopReason.RESTART if wish.latest is not None else StopReason.RESTORE
+    _stop(draft, run, reason, _upgrade_method(draft), start_value(draft.job))
+
+
+def _upgrade(draft: Draft, run: Run) -> None:
+    if _cannot_change(draft):
+        return
+    recorded = next((each for each in draft.observed.revisions if each.version == run.job_version), None)
+    changes = changed_fields(recorded.spec, draft.job.spec) if recorded else {}
+    asks = max(changes.values(), default=Change.SAVEPOINT)
+    if asks is Change.RESTART and draft.status.latest_checkpoint is not None:
+        _stop(draft, run, StopReason.RESTART, StopMethod.CANCEL)
+        return
+    stateless = draft.job.spec.checkpoints.on_upgrade is OnUpgrade.STATELESS
+    _stop(draft, run, StopReason.UPGRADE, _upgrade_method(draft), {"empty": {}} if stateless else None)
+
+
+def _upgrade_method(draft: Draft) -> StopMethod:
+    wanted = draft.job.spec.checkpoints.on_upgrade
+    return StopMethod.SAVEPOINT if wanted is OnUpgrade.SAVEPOINT else StopMethod.CANCEL
+
+
+def _cannot_change(draft: Draft) -> bool:
+    """Whether the spec as it is could not be started: then the running job is not touched."""
+    if draft.observed.problems:
+        draft.stalled("InvalidSpec", "; ".join(str(problem) for problem in draft.observed.problems))
+        return True
+    if draft.observed.store.problem:
+        draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}")
+        return True
+    return False
+
+
+def _stop(
+    draft: Draft,
+    run: Run,
+    reason: StopReason,
+    method: StopMethod,
+    next_start_from: dict[str, object] | None = None,
+) -> None:
+    """Stop a run unless it cannot be asked now, or the last attempt was refused only just now."""
+    again = draft.status.next_stop_attempt_at
+    if again is not None and draft.now < again:
+        why = draft.status.last_error.message if draft.status.last_error else "the savepoint failed"
+        draft.stalled(
+            "SavepointFailed",
+            f"{reason} was refused, the job runs on: {why}. Tried again at {again:%H:%M:%S} UTC; to go on without a "
+            "savepoint write checkpoints.ifSavepointFails: LatestCheckpoint",
+            retry_seconds=max(0.0, (again - draft.now).total_seconds()),
+        )
+        return
+    flink = draft.observed.flink
+    if method is StopMethod.SAVEPOINT and not (isinstance(flink, FlinkJob) and flink.all_running):
+        if _never_ran(draft, run):
+            stop.record(draft, run, reason, StopMethod.KILL, next_start_from)
+            return
+        draft.stalled(
+            "NotRunning",
+            f"{reason} needs a savepoint, and not every task of the job is running; it is taken as soon as they do. To "
+            "go on without one write checkpoints.onStop or checkpoints.onUpgrade: LatestCheckpoint",
+            retry_seconds=2,
+        )
+        return
+    stop.record(draft, run, reason, method, next_start_from)
+
+
+def _never_ran(draft: Draft, run: Run) -> bool:
+    """Whether there is nothing to save: its permit is unused, or Flink answers and has no task and no checkpoint."""
+    if draft.observed.objects_of(run.id).permit:
+        return True
+    answers = draft.observed.flink is None or isinstance(draft.observed.flink, FlinkJob)
+    return answers and not run.confirmed and draft.status.latest_checkpoint is None

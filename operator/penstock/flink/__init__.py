@@ -1,0 +1,1 @@
+"""Apache Flink: its REST API, as typed answers."""

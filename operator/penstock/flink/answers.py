@@ -1,0 +1,136 @@
+"""What Flink's REST API says, as frozen values. Pure; unknown fields are ignored, missing ones have a neutral value."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+TERMINAL = frozenset({"FINISHED", "CANCELED", "FAILED"})
+"""Job states that Flink never leaves again (SUSPENDED is not one of them)."""
+
+
+@dataclass(frozen=True)
+class CheckpointStats:
+    """One entry of `GET /jobs/:id/checkpoints`. Times are milliseconds since 1970, sizes bytes."""
+
+    id: int
+    status: str
+    savepoint: bool
+    path: str
+    trigger_millis: int
+    ack_millis: int
+    duration_millis: int
+    size_bytes: int
+    discarded: bool
+    failure: str = ""
+
+    @classmethod
+    def parse(cls, entry: dict[str, Any]) -> CheckpointStats:
+        """Read one entry of `history` or of `latest`."""
+        return cls(
+            id=int(entry.get("id", 0)),
+            status=str(entry.get("status", "")),
+            savepoint=bool(entry.get("is_savepoint", False)),
+            path=str(entry.get("external_path") or ""),
+            trigger_millis=int(entry.get("trigger_timestamp") or 0),
+            ack_millis=int(entry.get("latest_ack_timestamp") or 0),
+            duration_millis=int(entry.get("end_to_end_duration") or 0),
+            size_bytes=int(entry.get("state_size") or 0),
+            discarded=bool(entry.get("discarded", False)),
+            failure=str(entry.get("failure_message") or ""),
+        )
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What the running attempt was restored from (`latest.restored`)."""
+
+    id: int
+    path: str
+    savepoint: bool
+
+
+@dataclass(frozen=True)
+class FlinkJob:
+    """One look at a job: its state, whether every task runs, and its checkpoints."""
+
+    state: str
+    all_running: bool = False
+    restored: Restored | None = None
+    completed: CheckpointStats | None = None
+    history: tuple[CheckpointStats, ...] = ()
+    failure: str = ""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended for good."""
+        return self.state in TERMINAL
+
+
+@dataclass(frozen=True)
+class InProgress:
+    """The savepoint is being taken."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The savepoint is complete; for a stop this does not prove that the job ended."""
+
+    location: str
+
+
+@dataclass(frozen=True)
+class TriggerFailed:
+    """Flink's own reason: the innermost cause, one line."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class NotTriggered:
+    """Flink does not know the trigger id: never posted, forgotten after 5 minutes, or lost with the JobManager."""
+
+
+Trigger = InProgress | Completed | TriggerFailed | NotTriggered
+
+
+def parse_job(job: dict[str, Any], checkpoints: dict[str, Any]) -> FlinkJob:
+    """Read `GET /jobs/:id` and `GET /jobs/:id/checkpoints` together."""
+    states = [str(vertex.get("status", "")) for vertex in job.get("vertices", [])]
+    latest = checkpoints.get("latest") or {}
+    candidates = [CheckpointStats.parse(latest[key]) for key in ("completed", "savepoint") if latest.get(key)]
+    restored = latest.get("restored")
+    return FlinkJob(
+        state=str(job.get("state", "")),
+        all_running=bool(states) and all(state in ("RUNNING", "FINISHED") for state in states),
+        restored=Restored(
+            int(restored.get("id", 0)), str(restored.get("external_path") or ""), bool(restored.get("is_savepoint"))
+        )
+        if restored
+        else None,
+        completed=max(candidates, key=lambda stats: (stats.ack_millis, stats.id), default=None),
+        history=tuple(CheckpointStats.parse(entry) for entry in checkpoints.get("history", [])),
+    )
+
+
+def parse_trigger(answer: dict[str, Any]) -> Trigger:
+    """Read the answer to a poll of a trigger. A failed operation also says COMPLETED: the cause tells."""
+    operation = answer.get("operation") or {}
+    cause = operation.get("failure-cause")
+    if cause:
+        return TriggerFailed(innermost(str(cause.get("stack-trace") or cause.get("class") or "unknown")))
+    if (answer.get("status") or {}).get("id") == "COMPLETED":
+        return Completed(str(operation.get("location", "")))
+    return InProgress()
+
+
+_NOISE = re.compile(r"^(?:[\w$]+\.)+[\w$]*?(\w+(?:Exception|Error)): ")
+
+
+def innermost(trace: str) -> str:
+    """The innermost cause of a Java stack trace in one line of at most 500 characters, without the packages."""
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    text = causes[-1] if causes else (lines[0] if lines else "unknown")
+    return _NOISE.sub(r"\1: ", text)[:500]

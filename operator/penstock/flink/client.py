@@ -1,0 +1,92 @@
+"""Flink's REST API over one shared connection pool. Facts and forms: docs/decisions and Flink's own REST reference."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from penstock.errors import Refused, RetryLater
+from penstock.flink.answers import FlinkJob, NotTriggered, Trigger, innermost, parse_job, parse_trigger
+
+_TIMEOUT_SECONDS = 4.0
+_NOT_FOUND = 404
+_SERVER_ERROR = 500
+
+
+class FlinkRest:
+    """All JobManagers of all jobs; a call names the base URL of one, such as `http://flights-0a1b2c3d-…:8081`."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def job(self, base: str, run: str) -> FlinkJob | None:
+        """One look at a job, or None when this JobManager does not know it (yet)."""
+        job = await self._call("GET", f"{base}/jobs/{run}", missing=True)
+        if job is None:
+            return None
+        checkpoints = await self._call("GET", f"{base}/jobs/{run}/checkpoints", missing=True)
+        view = parse_job(job, checkpoints or {})
+        if view.state != "FAILED":
+            return view
+        exceptions = await self._call("GET", f"{base}/jobs/{run}/exceptions", missing=True)
+        return FlinkJob(
+            view.state, view.all_running, view.restored, view.completed, view.history, _root_cause(exceptions or {})
+        )
+
+    async def trigger(self, base: str, run: str, trigger_id: str) -> Trigger:
+        """Where the savepoint (or the stop) of a trigger id stands."""
+        answer = await self._call("GET", f"{base}/jobs/{run}/savepoints/{trigger_id}", missing=True)
+        return NotTriggered() if answer is None else parse_trigger(answer)
+
+    async def savepoint(self, base: str, run: str, trigger_id: str, target: str, form: str) -> None:
+        """Ask for a savepoint. The same trigger id posted again is the same savepoint."""
+        body = {"target-directory": target, "cancel-job": False, "formatType": form.upper(), "triggerId": trigger_id}
+        await self._call("POST", f"{base}/jobs/{run}/savepoints", body)
+
+    async def stop(self, base: str, run: str, trigger_id: str, target: str, form: str) -> None:
+        """Ask for a stop with a savepoint (camelCase here, unlike `savepoint`)."""
+        body = {"targetDirectory": target, "drain": False, "formatType": form.upper(), "triggerId": trigger_id}
+        await self._call("POST", f"{base}/jobs/{run}/stop", body)
+
+    async def cancel(self, base: str, run: str) -> None:
+        """Cancel without a savepoint; a job that is gone is fine."""
+        await self._call("PATCH", f"{base}/jobs/{run}?mode=cancel", missing=True)
+
+    async def _call(
+        self, method: str, url: str, body: dict[str, Any] | None = None, *, missing: bool = False
+    ) -> dict[str, Any] | None:
+        try:
+            async with (
+                asyncio.timeout(_TIMEOUT_SECONDS),
+                self._session.request(method, url, json=body, allow_redirects=False) as answer,
+            ):
+                if answer.status == _NOT_FOUND and missing:
+                    return None
+                if answer.status >= _SERVER_ERROR:
+                    msg = f"Flink answered {answer.status} to {method} {url}: {await _reason(answer)}"
+                    raise RetryLater(msg)
+                if not answer.ok or answer.status >= 300:  # noqa: PLR2004 - a redirect is not an answer
+                    msg = f"Flink refused {method} {url} ({answer.status}): {await _reason(answer)}"
+                    raise Refused(msg, "FlinkRefused", answer.status)
+                return dict(await answer.json())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            msg = f"{method} {url}: {type(error).__name__} {error}"
+            raise RetryLater(msg) from error
+
+
+async def _reason(answer: aiohttp.ClientResponse) -> str:
+    text = await answer.text()
+    try:
+        errors = (await answer.json()).get("errors", [])
+    except (aiohttp.ClientError, ValueError, AttributeError):
+        return text[:300]
+    return innermost("\n".join(str(error) for error in errors))
+
+
+def _root_cause(exceptions: dict[str, Any]) -> str:
+    entries = (exceptions.get("exceptionHistory") or {}).get("entries") or []
+    if entries:
+        return innermost(str(entries[0].get("stacktrace", "")))
+    return innermost(str(exceptions.get("root-exception") or "")) if exceptions.get("root-exception") else ""

@@ -1,0 +1,102 @@
+"""Runs before Flink in every JobManager pod (init container): may this pod start the run?
+
+A run may be started from its restore path exactly once. After that only Flink's HA metadata says where it is; without
+it, a JobManager would begin again at the restore path and the state since then would be lost. The permit is a
+ConfigMap that the operator makes once for a run; deleting it is what allows the first start, and the API server lets
+only one pod succeed. Only the standard library is used: this must be quick, and works while the operator is down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+REFUSED = 75
+"""Exit code that the Job's podFailurePolicy turns into a failed Job: the operator starts a new run then."""
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_NOT_FOUND = 404
+_ATTEMPTS = 30
+
+
+class Api:
+    """The few calls that the guard makes, as the pod's own service account."""
+
+    def __init__(self, host: str, namespace: str, token: str, ca_file: str) -> None:
+        self._root = f"https://{host}/api/v1/namespaces/{namespace}/configmaps"
+        self._token = token
+        self._context = ssl.create_default_context(cafile=ca_file)
+
+    def delete(self, name: str) -> bool:
+        """Delete a ConfigMap; False when there is none."""
+        return self._call("DELETE", f"{self._root}/{name}") is not None
+
+    def find(self, labels: str) -> list[dict[str, Any]]:
+        """ConfigMaps by label selector."""
+        answer = self._call("GET", f"{self._root}?labelSelector={urllib.parse.quote(labels)}")
+        return list((answer or {}).get("items", []))
+
+    def _call(self, method: str, url: str) -> dict[str, Any] | None:
+        request = urllib.request.Request(url, method=method, headers={"Authorization": f"Bearer {self._token}"})  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=self._context) as answer:  # noqa: S310
+                return dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            if error.code == _NOT_FOUND:
+                return None
+            raise
+
+
+def high_availability_is_whole(config_maps: list[dict[str, Any]], run: str) -> bool:
+    """Whether Flink's HA ConfigMaps hold both the run's plan and its checkpoint pointers.
+
+    With the plan alone Flink would start the plan again from its first restore path.
+    """
+    keys = [(item.get("metadata", {}).get("name", ""), set((item.get("data") or {}).keys())) for item in config_maps]
+    plan = any(key.endswith(run) and ("Plan-" in key or "Graph-" in key) for _, names in keys for key in names)
+    pointers = any(run in name and any(key.startswith("checkpointID-") for key in names) for name, names in keys)
+    return plan and pointers
+
+
+def decide(api: Api, permit: str, cluster_id: str, run: str) -> tuple[int, str]:
+    """The exit code and a sentence for the pod's log."""
+    if api.delete(permit):
+        return 0, f"first start of run {run}: permit {permit} used up"
+    found = api.find(f"app={cluster_id},configmap-type=high-availability")
+    if high_availability_is_whole(found, run):
+        return 0, f"run {run} goes on from Flink's HA metadata"
+    return REFUSED, f"run {run} was started before and its HA metadata is gone or not whole: not started again"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Ask the API server, for at most five minutes while it does not answer; 0 lets Flink start."""
+    parser = argparse.ArgumentParser(prog="python3 -m penstock.guard", description=__doc__)
+    parser.add_argument("--permit", required=True, help="name of the ConfigMap that allows the first start")
+    parser.add_argument("--cluster-id", required=True, help="Flink's kubernetes.cluster-id")
+    parser.add_argument("--run", required=True, help="the run's id, Flink's job id")
+    given = parser.parse_args(arguments)
+    namespace = (_ACCOUNT / "namespace").read_text().strip()
+    token = (_ACCOUNT / "token").read_text().strip()
+    api = Api("kubernetes.default.svc", namespace, token, str(_ACCOUNT / "ca.crt"))
+    for attempt in range(_ATTEMPTS):
+        try:
+            code, message = decide(api, given.permit, given.cluster_id, given.run)
+        except OSError as error:  # includes HTTP errors and time-outs: nobody knows, so nothing starts
+            sys.stdout.write(f"the API server does not answer ({error}), attempt {attempt + 1}\n")
+            sys.stdout.flush()
+            time.sleep(min(attempt + 1, 10))
+            continue
+        sys.stdout.write(message + "\n")
+        return code
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

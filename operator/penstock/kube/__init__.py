@@ -1,0 +1,1 @@
+"""The Kubernetes API: one client, one list of the resources that Penstock touches."""

@@ -1,0 +1,173 @@
+"""The one way to the Kubernetes API.
+
+Objects are plain dicts as the API gives them. Errors leave as the vocabulary of `penstock.errors`; a missing object is
+None, never an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client as aio
+from kubernetes.aio import config as aio_config
+from kubernetes.aio.client.exceptions import ApiException
+
+from penstock.errors import Refused, RetryLater, Stale
+from penstock.kube.resources import Resource, resource_of
+
+Manifest = dict[str, Any]
+FIELD_MANAGER = "penstock"
+_TIMEOUT_SECONDS = 10.0
+_NOT_FOUND = 404
+_CONFLICT = 409
+_GONE = 410
+_TOO_MANY = 429
+_SERVER_ERROR = 500
+_PAGE = 500
+
+
+async def load_configuration() -> aio.Configuration:
+    """Credentials of the pod's service account, or of the kubeconfig when this is no pod."""
+    configuration = aio.Configuration()
+    try:
+        aio_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except aio_config.ConfigException:
+        await aio_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    return configuration
+
+
+class Kube:
+    """One connection pool to the API server."""
+
+    def __init__(self, configuration: aio.Configuration) -> None:
+        self._api = aio.ApiClient(configuration)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest | None:
+        """One object, read live (quorum), or None when there is none."""
+        return await self._request("GET", resource.path(namespace, name), missing=True)
+
+    async def find(
+        self, resource: Resource, namespace: str | None, *, labels: str | None = None, fields: str | None = None
+    ) -> list[Manifest]:
+        """All objects that match, in pages of 500, read live."""
+        query: list[tuple[str, str]] = [("limit", str(_PAGE))]
+        if labels:
+            query.append(("labelSelector", labels))
+        if fields:
+            query.append(("fieldSelector", fields))
+        items: list[Manifest] = []
+        token = ""
+        while True:
+            page = [*query, ("continue", token)] if token else query
+            answer = await self._request("GET", resource.path(namespace), query=page)
+            items += (answer or {}).get("items", [])
+            token = (answer or {}).get("metadata", {}).get("continue", "")
+            if not token:
+                return items
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply under Penstock's field manager; the fields given are taken over from others."""
+        resource = resource_of(manifest)
+        path = resource.path(manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        return await self._written("PATCH", path, manifest, query, "application/apply-patch+yaml")
+
+    async def create(self, manifest: Manifest) -> Manifest | None:
+        """Create; None when an object of that name is there already."""
+        resource = resource_of(manifest)
+        path = resource.path(manifest["metadata"].get("namespace"))
+        try:
+            return await self._written("POST", path, manifest, [("fieldManager", FIELD_MANAGER)])
+        except Stale as error:
+            if "AlreadyExists" in str(error):
+                return None
+            raise
+
+    async def replace_status(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Write the status of an object; its resourceVersion must still be the live one, else `Stale`."""
+        path = resource.path(manifest["metadata"].get("namespace"), manifest["metadata"]["name"], "status")
+        return await self._written("PUT", path, manifest, [("fieldManager", FIELD_MANAGER)])
+
+    async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Write an object whole; its resourceVersion must still be the live one, else `Stale`."""
+        path = resource.path(manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
+        return await self._written("PUT", path, manifest, [("fieldManager", FIELD_MANAGER)])
+
+    async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Manifest) -> Manifest:
+        """Merge patch; with `metadata.resourceVersion` in it the write is refused as `Stale` when that is not live."""
+        path = resource.path(namespace, name)
+        query = [("fieldManager", FIELD_MANAGER)]
+        return await self._written("PATCH", path, patch, query, "application/merge-patch+json")
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None, grace: int | None = None
+    ) -> bool:
+        """Delete (dependents in the background); False when there is none. With `uid`, only that very object."""
+        body: Manifest = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        return await self._request("DELETE", resource.path(namespace, name), body, missing=True) is not None
+
+    async def _written(
+        self,
+        method: str,
+        path: str,
+        body: Manifest,
+        query: list[tuple[str, str]],
+        content_type: str = "application/json",
+    ) -> Manifest:
+        answer = await self._request(method, path, body, query=query, content_type=content_type)
+        if answer is None:
+            msg = f"{method} {path} answered without an object"
+            raise RetryLater(msg)
+        return answer
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: Manifest | None = None,
+        *,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+        missing: bool = False,
+    ) -> Manifest | None:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        request = await self._api.param_serialize(
+            method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                answer = await self._api.call_api(*request)
+                text = await answer.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError, OSError, ApiException) as error:
+            msg = f"{method} {path}: {type(error).__name__} {error}"
+            raise RetryLater(msg) from error
+        if answer.status == _NOT_FOUND and missing:
+            return None
+        if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own range of success
+            raise _error(method, path, answer.status, text)
+        return dict(json.loads(text)) if text else None
+
+
+def _error(method: str, path: str, status: int, text: bytes) -> Exception:
+    try:
+        answer = json.loads(text)
+        reason, message = answer.get("reason", ""), answer.get("message", "")
+    except (ValueError, AttributeError):
+        reason, message = "", text[:300].decode(errors="replace")
+    sentence = f"{method} {path}: {status} {reason} {message}".strip()
+    if status in (_CONFLICT, _GONE):
+        return Stale(sentence)
+    if status == _TOO_MANY or status >= _SERVER_ERROR:
+        return RetryLater(sentence)
+    return Refused(sentence, reason or "Refused", status)

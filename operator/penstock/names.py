@@ -1,0 +1,80 @@
+"""The one place for names of Kubernetes objects. Pure.
+
+A StreamJob's name has at most 36 characters, so that `<job>-<8 of run>` fits Flink's limit of 45 for a cluster id and
+every object's name fits 63.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+FLINK_SERVICE_ACCOUNT = "penstock-flink"
+_SHORT = 8
+
+
+def short(run: str) -> str:
+    """The first 8 characters of a run's id, as object names carry it."""
+    return run[:_SHORT]
+
+
+def cluster_id(job: str, run: str) -> str:
+    """Flink's `kubernetes.cluster-id`, and the stem of every object of the run."""
+    return f"{job}-{short(run)}"
+
+
+def job_manager(job: str, run: str) -> str:
+    """Name of the JobManager's Job and of its Service."""
+    return f"{cluster_id(job, run)}-jobmanager"
+
+
+def task_manager(job: str, run: str) -> str:
+    """Name of the TaskManagers' Deployment."""
+    return f"{cluster_id(job, run)}-taskmanager"
+
+
+def config(job: str, run: str) -> str:
+    """Name of the ConfigMap with Flink's configuration."""
+    return f"{cluster_id(job, run)}-config"
+
+
+def script(job: str, run: str) -> str:
+    """Name of the Secret with the job's script and arguments."""
+    return f"{cluster_id(job, run)}-job"
+
+
+def permit(job: str, run: str) -> str:
+    """Name of the ConfigMap that allows the run's one start from its restore path (see `penstock.guard`)."""
+    return f"{cluster_id(job, run)}-permit"
+
+
+def revision(job: str, version: int) -> str:
+    """Name of the ControllerRevision of a job version."""
+    return f"{job}-v{version}"
+
+
+def stop_checkpoint(job: str, source: str, run: str, attempt: int) -> str:
+    """Name of the Checkpoint that a stop or an upgrade takes: the same for the same attempt, whoever asks again."""
+    return f"{job}-{source.lower()}-{_digest(run, str(attempt))[:_SHORT]}"
+
+
+def trigger_id(checkpoint_uid: str, attempt: int) -> str:
+    """Flink's trigger id of one attempt at one Checkpoint: 32 hex digits. Posted twice, Flink takes one savepoint."""
+    return _digest("trigger", checkpoint_uid, str(attempt))[:32]
+
+
+def service_host(job: str, run: str, namespace: str) -> str:
+    """Host name of the run's JobManager inside of the cluster."""
+    return f"{job_manager(job, run)}.{namespace}.svc"
+
+
+_RUN = re.compile(r"[0-9a-f]{32}")
+
+
+def is_run(text: str) -> bool:
+    """Whether a text has the form of a run's id (a Flink job id)."""
+    return _RUN.fullmatch(text) is not None
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()

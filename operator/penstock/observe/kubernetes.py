@@ -1,0 +1,158 @@
+"""What Kubernetes holds of a StreamJob: its runs' objects and pods, and its job versions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+from penstock import names
+from penstock.api import constants
+from penstock.api.meta import ObjectMeta
+from penstock.build.context import (
+    ANNOTATION_HASH,
+    ANNOTATION_REPLICAS,
+    ANNOTATION_STARTED_FROM,
+    ANNOTATION_VERSION,
+)
+from penstock.kube import resources
+from penstock.kube.client import Kube
+from penstock.model import Manager, Revision, RunObjects
+
+Manifest = dict[str, Any]
+_LASTING = (resources.CONFIG_MAPS, resources.SERVICES, resources.DEPLOYMENTS, resources.JOBS)
+_WAITING_TROUBLES = frozenset(
+    {
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+    }
+)
+
+
+async def runs_of(kube: Kube, meta: ObjectMeta) -> tuple[RunObjects, ...]:
+    """All runs of a StreamJob (by its uid) that Kubernetes still holds something of."""
+    labels = f"{constants.LABEL_JOB_UID}={meta.uid}"
+    # No Secret is read: the operator has no right to, so that it cannot leak one. See `creating`.
+    listed = (resources.CONFIG_MAPS, resources.SERVICES, resources.DEPLOYMENTS, resources.JOBS, resources.PODS)
+    answers = await asyncio.gather(*(kube.find(resource, meta.namespace, labels=labels) for resource in listed))
+    found: dict[str, dict[str, list[Manifest]]] = defaultdict(lambda: defaultdict(list))
+    for resource, items in zip(listed, answers, strict=True):
+        for item in items:
+            run = item["metadata"].get("labels", {}).get(constants.LABEL_RUN, "")
+            if names.is_run(run):
+                found[run][resource.kind].append(item)
+    runs = []
+    for run, kinds in sorted(found.items()):
+        cluster = names.cluster_id(meta.name, run)
+        selector = f"app={cluster},configmap-type=high-availability"
+        ha = await kube.find(resources.CONFIG_MAPS, meta.namespace, labels=selector)
+        runs.append(_run_objects(meta.name, run, kinds, tuple(item["metadata"]["name"] for item in ha)))
+    return tuple(runs)
+
+
+async def revisions_of(kube: Kube, meta: ObjectMeta) -> tuple[Revision, ...]:
+    """The job versions of a StreamJob, oldest first."""
+    items = await kube.find(resources.REVISIONS, meta.namespace, labels=f"{constants.LABEL_JOB_UID}={meta.uid}")
+    revisions = [
+        Revision(
+            int(item.get("revision", 0)),
+            item["metadata"].get("annotations", {}).get(ANNOTATION_HASH, ""),
+            (item.get("data") or {}).get("spec") or {},
+        )
+        for item in items
+    ]
+    return tuple(sorted(revisions, key=lambda revision: revision.version))
+
+
+def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple[str, ...]) -> RunObjects:
+    present = {(kind, item["metadata"]["name"]) for kind, items in kinds.items() for item in items}
+    wanted = {
+        ("ConfigMap", names.config(job, run)),
+        ("Service", names.job_manager(job, run)),
+        ("Deployment", names.task_manager(job, run)),
+        ("Job", names.job_manager(job, run)),
+    }
+    manager = next(iter(kinds["Job"]), None)
+    state, message = _manager(manager)
+    annotations = manager["metadata"].get("annotations", {}) if manager else {}
+    pods = kinds["Pod"]
+    return RunObjects(
+        run=run,
+        manager=state,
+        manager_message=message,
+        missing=tuple(f"{kind}/{name}" for kind, name in sorted(wanted - present)),
+        permit=("ConfigMap", names.permit(job, run)) in present,
+        drifted=_drifted(kinds["Deployment"]),
+        creating=any(_is_creating(pod) for pod in pods),
+        pods=sum(not _has_ended(pod) for pod in pods),
+        objects=sum(len(kinds[resource.kind]) for resource in _LASTING),
+        ha_config_maps=ha,
+        stale_pods=_stale(pods),
+        troubles=tuple(sorted({trouble for pod in pods for trouble in _troubles(pod)})),
+        job_version=int(annotations.get(ANNOTATION_VERSION, "0")),
+        spec_hash=annotations.get(ANNOTATION_HASH, ""),
+        started_from=annotations.get(ANNOTATION_STARTED_FROM, ""),
+    )
+
+
+def _manager(job: Manifest | None) -> tuple[Manager, str]:
+    if job is None:
+        return Manager.ABSENT, ""
+    for condition in job.get("status", {}).get("conditions", []):
+        if condition.get("status") != "True":
+            continue
+        if condition["type"] in ("Failed", "FailureTarget"):
+            return Manager.FAILED, f"{condition.get('reason', '')}: {condition.get('message', '')}".strip(": ")
+        if condition["type"] in ("Complete", "SuccessCriteriaMet"):
+            return Manager.COMPLETE, "its process ended by itself"
+    return Manager.ACTIVE, ""
+
+
+def _drifted(deployments: list[Manifest]) -> bool:
+    """Somebody scaled the TaskManagers by hand: the wanted number stands beside it in an annotation."""
+    for deployment in deployments:
+        wanted = deployment["metadata"].get("annotations", {}).get(ANNOTATION_REPLICAS)
+        if wanted is not None and str(deployment["spec"].get("replicas")) != wanted:
+            return True
+    return False
+
+
+def _is_creating(pod: Manifest) -> bool:
+    statuses = [*pod.get("status", {}).get("initContainerStatuses", []), *pod["status"].get("containerStatuses", [])]
+    reasons = {(status.get("state", {}).get("waiting") or {}).get("reason") for status in statuses}
+    return bool(reasons & {"ContainerCreating", "PodInitializing"}) and "deletionTimestamp" not in pod["metadata"]
+
+
+def _has_ended(pod: Manifest) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _stale(pods: list[Manifest]) -> tuple[str, ...]:
+    """Ended JobManager pods but the newest three, whose logs somebody may want; the Job has counted them all."""
+    ended = [
+        pod
+        for pod in pods
+        if _has_ended(pod) and not any("tracking" in each for each in pod["metadata"].get("finalizers", []))
+    ]
+    ended.sort(key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True)
+    return tuple(pod["metadata"]["name"] for pod in ended[3:])
+
+
+def _troubles(pod: Manifest) -> list[str]:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    if _has_ended(pod):
+        return []
+    found = []
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        waiting = container.get("state", {}).get("waiting") or {}
+        if waiting.get("reason") in _WAITING_TROUBLES:
+            found.append(f"pod {name}: {waiting['reason']} {waiting.get('message', '')}".strip()[:300])
+    for condition in status.get("conditions", []):
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            found.append(f"pod {name}: {condition.get('reason', '')} {condition.get('message', '')}".strip()[:300])
+    return found

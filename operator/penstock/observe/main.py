@@ -1,0 +1,198 @@
+"""One pass's look at everything, live."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from penstock import clock, names
+from penstock.api import constants
+from penstock.api.base import Model
+from penstock.api.checkpoint import Checkpoint
+from penstock.api.conditions import find_condition
+from penstock.api.reading import Problem, read
+from penstock.api.store import CheckpointStore
+from penstock.api.streamjob import StreamJob
+from penstock.api.validation import validate_stream_job
+from penstock.decide.needs import Needs, needs
+from penstock.errors import PenstockError, Refused
+from penstock.flink.answers import FlinkJob, Trigger
+from penstock.kube import resources
+from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown
+from penstock.observe import store as store_view
+from penstock.observe.kubernetes import revisions_of, runs_of
+from penstock.store.client import ObjectStore
+from penstock.world import World, place_of
+
+_T = TypeVar("_T")
+_M = TypeVar("_M", bound=Model)
+log = logging.getLogger(__name__)
+
+
+async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Observed:
+    """Look at a StreamJob (which may be gone) and all its Checkpoints.
+
+    Raises:
+        RetryLater: when the API server does not answer: without it nothing can be decided.
+    """
+    kube = world.kube
+    space, stored, items = await asyncio.gather(
+        kube.get(resources.NAMESPACES, None, namespace),
+        kube.get(resources.STREAM_JOBS, namespace, name),
+        kube.find(resources.CHECKPOINTS, namespace, fields=f"spec.jobRef.name={name}"),
+    )
+    job, problems = _read(StreamJob, stored)
+    checkpoints = tuple(each for item in items if (each := _read(Checkpoint, item)[0]) is not None)
+    runs = await runs_of(kube, job.metadata) if job else ()
+    revisions = await revisions_of(kube, job.metadata) if job else ()
+    wanted = needs(job, checkpoints, runs)
+    view, client = await _store(world, job, checkpoints)
+    flink, triggers, listing, targets, result = await asyncio.gather(
+        _flink(world, job, wanted),
+        _triggers(world, job, checkpoints, wanted),
+        _listing(client, namespace, name, wanted),
+        _targets(client, view, checkpoints, wanted),
+        _job_result(client, job, wanted),
+    )
+    return Observed(
+        now=clock.now(),
+        fresh_run=fresh_run,
+        job=job,
+        checkpoints=checkpoints,
+        namespace_terminating=space is None or "deletionTimestamp" in space["metadata"],
+        runs=runs,
+        revisions=revisions,
+        flink=flink,
+        triggers=triggers,
+        store=view,
+        listing=listing,
+        targets=targets,
+        job_result=result,
+        problems=problems + tuple(validate_stream_job(job) if job else ()),
+    )
+
+
+def _read(kind: type[_M], stored: dict[str, Any] | None) -> tuple[_M | None, tuple[Problem, ...]]:
+    if stored is None:
+        return None, ()
+    found, problems = read(kind, stored)
+    for problem in problems:
+        meta = stored["metadata"]
+        log.warning("%s %s/%s: %s", stored.get("kind"), meta.get("namespace"), meta["name"], problem)
+    return found, ()
+
+
+async def _known(work: Awaitable[_T]) -> _T | Unknown:
+    """The answer, or Unknown when the other side has none."""
+    try:
+        return await work
+    except PenstockError as error:
+        return Unknown(str(error))
+
+
+async def _store(
+    world: World, job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]
+) -> tuple[StoreView, ObjectStore | Unknown | None]:
+    """The store of the job, or the one that the Checkpoints of a job that is gone name."""
+    name = job.spec.checkpoints.store if job else next((c.status.store for c in checkpoints if c.status.store), None)
+    if name is None:
+        return StoreView(problem="no store is named"), None
+    stored = await world.kube.get(resources.STORES, None, name)
+    found, _ = _read(CheckpointStore, stored)
+    if found is None:
+        return StoreView(problem=f"there is no CheckpointStore {name}"), None
+    space = job.metadata.namespace if job else checkpoints[0].metadata.namespace
+    client = await _known(world.object_store(found))
+    return StoreView(place_of(found), found, _store_problem(found, space, client)), client
+
+
+def _store_problem(store: CheckpointStore, namespace: str, client: ObjectStore | Unknown) -> str:
+    name = store.metadata.name
+    if not store.spec.allowed_namespaces.allows(namespace):
+        return f"CheckpointStore {name} is not for namespace {namespace} (its spec.allowedNamespaces)"
+    if isinstance(client, Unknown):
+        return f"CheckpointStore {name}: {client.reason}"
+    ready = find_condition(store.status.conditions, constants.READY)
+    if ready is None or ready.status != "True":
+        return f"CheckpointStore {name} is not Ready: {ready.message if ready else 'not looked at yet'}"
+    return ""
+
+
+async def _flink(world: World, job: StreamJob | None, wanted: Needs) -> FlinkJob | Unknown | None:
+    if not wanted.flink or job is None:
+        return None
+    return await _known(world.flink.job(_address(world, job, wanted.flink), wanted.flink))
+
+
+async def _triggers(
+    world: World, job: StreamJob | None, checkpoints: tuple[Checkpoint, ...], wanted: Needs
+) -> dict[str, Trigger | Unknown]:
+    found: dict[str, Trigger | Unknown] = {}
+    for checkpoint in checkpoints:
+        name, status = checkpoint.metadata.name, checkpoint.status
+        if job is None or name not in wanted.triggers or not status.run or not status.trigger_id:
+            continue
+        address = _address(world, job, status.run)
+        found[name] = await _known(world.flink.trigger(address, status.run, status.trigger_id))
+    return found
+
+
+async def _listing(
+    client: ObjectStore | Unknown | None, namespace: str, job: str, wanted: Needs
+) -> JobListing | Unknown | None:
+    if not wanted.listing or client is None or isinstance(client, Unknown):
+        return client if wanted.listing and isinstance(client, Unknown) else None
+    return await _known(store_view.list_job(client, namespace, job))
+
+
+async def _targets(
+    client: ObjectStore | Unknown | None, view: StoreView, checkpoints: tuple[Checkpoint, ...], wanted: Needs
+) -> dict[str, TargetListing | Unknown]:
+    found: dict[str, TargetListing | Unknown] = {}
+    for checkpoint in checkpoints:
+        name = checkpoint.metadata.name
+        if name not in wanted.targets:
+            continue
+        if client is None or isinstance(client, Unknown):
+            found[name] = client if client is not None else Unknown(view.problem)
+            continue
+        found[name] = await _known(_target(client, checkpoint))
+    return found
+
+
+async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:
+    return await store_view.list_target(client, target_directory(client, checkpoint))
+
+
+def target_directory(client: ObjectStore, checkpoint: Checkpoint) -> str:
+    """The key prefix of a Checkpoint's directory, which must be one that Penstock made for this namespace and job.
+
+    Raises:
+        Refused: when the status names a place that is not: it is neither read nor deleted.
+    """
+    meta, place = checkpoint.metadata, client.place
+    uri = checkpoint.status.target_directory or ""
+    key = place.key_of(uri)
+    owned = place.savepoint_of(key + "/", meta.namespace, checkpoint.spec.job_ref.name) if key else None
+    if owned is None or key is None or owned != key + "/":
+        msg = f"status.targetDirectory {uri} is not a directory of this job in {place.bucket}: it is not touched"
+        raise Refused(msg, "PlaceNotOurs")
+    return owned
+
+
+async def _job_result(
+    client: ObjectStore | Unknown | None, job: StreamJob | None, wanted: Needs
+) -> str | Unknown | None:
+    if not wanted.job_result or job is None or client is None:
+        return None
+    if isinstance(client, Unknown):
+        return client
+    meta = job.metadata
+    directory = client.place.high_availability(meta.namespace, meta.name, meta.uid, wanted.job_result)
+    return await _known(store_view.job_result(client, directory, wanted.job_result))
+
+
+def _address(world: World, job: StreamJob, run: str) -> str:
+    return world.flink_address(names.service_host(job.metadata.name, run, job.metadata.namespace))

@@ -1,0 +1,101 @@
+"""A work queue: each key at most once in line, never worked on twice at once, a bounded number of workers.
+
+A key that is added while it is worked on is worked on again afterwards. A pass that fails is tried again after a pause
+that doubles up to five minutes, with jitter; one that succeeds forgets its failures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from penstock.errors import Stale
+
+K = TypeVar("K", bound=Hashable)
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.5
+LAST_PAUSE_SECONDS = 300.0
+_STALE_PAUSE_SECONDS = 0.05
+
+
+class WorkQueue(Generic[K]):
+    """Calls `work(key)` for every key that was added; `work` returns when to be called again (seconds), or None."""
+
+    def __init__(self, work: Callable[[K], Awaitable[float | None]], workers: int = 8) -> None:
+        self._work = work
+        self._workers = workers
+        self._ready: asyncio.Queue[K] = asyncio.Queue()
+        self._waiting: set[K] = set()  # in line
+        self._busy: set[K] = set()  # being worked on
+        self._again: set[K] = set()  # added while busy
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+
+    def add(self, key: K) -> None:
+        """Have a key worked on as soon as may be."""
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if key in self._busy:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Have a key worked on after a while, unless it comes up earlier; the earlier of two times counts."""
+        if seconds <= 0:
+            self.add(key)
+            return
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        when = loop.time() + seconds
+        if timer is not None:
+            if timer.when() <= when:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_at(when, self.add, key)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._worker())
+
+    async def _worker(self) -> None:
+        while True:
+            key = await self._ready.get()
+            self._waiting.discard(key)
+            self._busy.add(key)
+            pause = await self._pass(key)
+            self._busy.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+            elif pause is not None:
+                self.add_after(key, pause)
+
+    async def _pass(self, key: K) -> float | None:
+        try:
+            pause = await self._work(key)
+        except Stale as error:
+            log.info("%s: read again (%s)", key, error)
+            return _STALE_PAUSE_SECONDS
+        except Exception:  # the loop must outlive a bug in one job's pass; it is logged whole and tried again
+            failures = self._failures.get(key, 0) + 1
+            self._failures[key] = failures
+            pause = backoff(failures, random.random())  # noqa: S311 - jitter, not a secret
+            log.exception("%s: pass failed (%d in a row), again in %.1f s", key, failures, pause)
+            return pause
+        self._failures.pop(key, None)
+        return pause
+
+
+def backoff(failures: int, jitter: float) -> float:
+    """Seconds to wait after so many failures in a row; `jitter` is from 0 to 1 and takes off up to a quarter."""
+    full = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20), LAST_PAUSE_SECONDS)
+    return full * (1 - jitter / 4)

@@ -1,0 +1,1 @@
+"""The object store: places (pure) and the client (boto3)."""

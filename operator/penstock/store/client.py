@@ -1,0 +1,195 @@
+"""The object store through boto3, off the event loop and with a bounded number of threads.
+
+Errors leave as the vocabulary of `penstock.errors`. Credentials never appear in a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from penstock.errors import Refused, RetryLater
+from penstock.store.layout import Place
+
+_T = TypeVar("_T")
+_BATCH = 1000
+_THREADS = 8
+_HTTP_OK_TO_RETRY = frozenset({408, 429})
+_SERVER_ERROR = 500
+_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object: key, size in bytes, time of the last write (the store's clock)."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach a store. The keys are a secret: this type has no readable form."""
+
+    place: Place
+    endpoint: str | None
+    region: str
+    path_style: bool
+    access_key: str | None
+    secret_key: str | None
+
+    def __repr__(self) -> str:
+        """Name the place only."""
+        return f"Access({self.place.bucket!r})"
+
+
+class ObjectStore:
+    """One store: a bucket and a prefix, with the operator's credentials."""
+
+    _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
+
+    def __init__(self, access: Access) -> None:
+        self.place = access.place
+        self._s3 = boto3.client(
+            "s3",
+            endpoint_url=access.endpoint,
+            region_name=access.region,
+            aws_access_key_id=access.access_key,
+            aws_secret_access_key=access.secret_key,
+            config=Config(
+                connect_timeout=3,
+                read_timeout=10,
+                retries={"total_max_attempts": 2, "mode": "standard"},
+                max_pool_connections=_THREADS,
+                s3={"addressing_style": "path" if access.path_style else "virtual"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    async def list(self, prefix: str) -> tuple[Stored, ...]:
+        """Every object below a key prefix, in key order."""
+
+        def work() -> tuple[Stored, ...]:
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.place.bucket, Prefix=prefix)
+            return tuple(
+                Stored(item["Key"], item["Size"], item["LastModified"])
+                for page in pages
+                for item in page.get("Contents", [])
+            )
+
+        return await self._call(f"list {prefix}", work)
+
+    async def folders(self, prefix: str) -> tuple[str, ...]:
+        """The names directly below a key prefix that have something below them."""
+
+        def work() -> tuple[str, ...]:
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.place.bucket, Prefix=prefix, Delimiter="/"
+            )
+            return tuple(
+                entry["Prefix"][len(prefix) :].rstrip("/") for page in pages for entry in page.get("CommonPrefixes", [])
+            )
+
+        return await self._call(f"list {prefix}", work)
+
+    async def read(self, key: str, *, first: int | None = None) -> bytes | None:
+        """An object's bytes (the `first` ones only when given), or None when there is none."""
+
+        def work() -> bytes | None:
+            extra = {"Range": f"bytes=0-{first - 1}"} if first else {}
+            try:
+                return bytes(self._s3.get_object(Bucket=self.place.bucket, Key=key, **extra)["Body"].read())
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _MISSING:
+                    return None
+                raise
+
+        return await self._call(f"read {key}", work)
+
+    async def read_json(self, key: str) -> dict[str, Any] | None:
+        """A JSON object, or None when it is missing or not one."""
+        data = await self.read(key)
+        try:
+            value = json.loads(data) if data else None
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    async def write_json(self, key: str, value: dict[str, Any]) -> None:
+        """Write a JSON object, replacing what is there."""
+        body = json.dumps(value, indent=2, sort_keys=True).encode()
+
+        def work() -> None:
+            self._s3.put_object(Bucket=self.place.bucket, Key=key, Body=body, ContentType="application/json")
+
+        await self._call(f"write {key}", work)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, up to 1000 in a call; raises when the store refuses a single one of them."""
+        for start in range(0, len(keys), _BATCH):
+            batch = [{"Key": key} for key in keys[start : start + _BATCH]]
+
+            def work(objects: Sequence[dict[str, str]] = batch) -> list[dict[str, Any]]:
+                answer = self._s3.delete_objects(Bucket=self.place.bucket, Delete={"Objects": objects, "Quiet": True})
+                return list(answer.get("Errors", []))
+
+            refused = await self._call(f"delete {len(batch)} keys", work)
+            if refused:
+                first = refused[0]
+                msg = f"the store refused to delete {len(refused)} keys, first {first.get('Key')}: {first.get('Code')}"
+                raise RetryLater(msg)
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What makes "gone" not gone in this bucket, as sentences. A store that does not know the question says none."""
+        questions: tuple[tuple[str, Callable[[], bool], str], ...] = (
+            (
+                "versioning",
+                lambda: self._s3.get_bucket_versioning(Bucket=self.place.bucket).get("Status") == "Enabled",
+                "versioning is on: what is deleted stays as an old version, and is paid for",
+            ),
+            (
+                "object lock",
+                lambda: bool(self._s3.get_object_lock_configuration(Bucket=self.place.bucket)),
+                "object lock is configured: what is deleted may stay until its lock ends",
+            ),
+            (
+                "lifecycle rules",
+                lambda: bool(self._s3.get_bucket_lifecycle_configuration(Bucket=self.place.bucket).get("Rules")),
+                "lifecycle rules are configured: they may delete checkpoints that are still needed",
+            ),
+        )
+        found = []
+        for what, ask, sentence in questions:
+            try:
+                if await self._call(f"ask for {what}", ask):
+                    found.append(sentence)
+            except Refused:
+                continue  # not configured, not implemented, or not ours to ask
+            except RetryLater:
+                continue
+        return tuple(found)
+
+    async def _call(self, what: str, work: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except ClientError as error:
+            code = str(error.response["Error"].get("Code", ""))
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            msg = f"{what} in bucket {self.place.bucket}: {code} {error.response['Error'].get('Message', '')}".strip()
+            if status >= _SERVER_ERROR or status in _HTTP_OK_TO_RETRY:
+                raise RetryLater(msg) from error
+            raise Refused(msg, code or "StoreRefused", status) from error
+        except (BotoCoreError, OSError) as error:
+            msg = f"{what} in bucket {self.place.bucket}: {type(error).__name__} {error}"
+            raise RetryLater(msg) from error

@@ -1,0 +1,77 @@
+"""The clients that a pass uses, in one value: what observe looks through and act works with."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+
+from penstock.api import constants
+from penstock.api.store import CheckpointStore
+from penstock.errors import Refused
+from penstock.flink.client import FlinkRest
+from penstock.kube import resources
+from penstock.kube.client import Kube
+from penstock.settings import Settings
+from penstock.store.client import Access, ObjectStore
+from penstock.store.layout import Place
+
+
+@dataclass
+class World:
+    """One connection pool each to Kubernetes, to all JobManagers and to each store."""
+
+    settings: Settings
+    kube: Kube
+    flink: FlinkRest
+    _stores: dict[str, tuple[tuple[str, str], ObjectStore]] = field(default_factory=dict)
+
+    def flink_address(self, host: str) -> str:
+        """Base URL of a JobManager's REST API."""
+        return self.settings.flink_address.format(host=host)
+
+    async def object_store(self, store: CheckpointStore) -> ObjectStore:
+        """The client of a store; made anew when the store or its Secret has changed.
+
+        Raises:
+            Refused: when the Secret or one of its keys is missing.
+            RetryLater: when the API server does not answer.
+        """
+        reference = store.spec.credentials.secret_ref if store.spec.credentials else None
+        access_key = secret_key = version = ""
+        if reference is not None:
+            secret = await self.kube.get(resources.SECRETS, self.settings.namespace, reference.name)
+            if secret is None:
+                msg = f"spec.credentials.secretRef.name: no Secret {reference.name} in {self.settings.namespace}"
+                raise Refused(msg, "SecretNotFound")
+            version = secret["metadata"]["resourceVersion"]
+            access_key = _key(secret, reference.name, constants.SECRET_ACCESS_KEY_ID)
+            secret_key = _key(secret, reference.name, constants.SECRET_SECRET_ACCESS_KEY)
+        name, known = store.metadata.name, (str(store.metadata.generation), version)
+        cached = self._stores.get(name)
+        if cached is not None and cached[0] == known:
+            return cached[1]
+        client = ObjectStore(
+            Access(
+                place_of(store),
+                store.spec.endpoint,
+                store.spec.region,
+                store.spec.path_style,
+                access_key or None,
+                secret_key or None,
+            )
+        )
+        self._stores[name] = (known, client)
+        return client
+
+
+def place_of(store: CheckpointStore) -> Place:
+    """Where a store is."""
+    return Place(store.spec.bucket, store.spec.prefix)
+
+
+def _key(secret: dict[str, dict[str, str]], name: str, key: str) -> str:
+    value = (secret.get("data") or {}).get(key)
+    if not value:
+        msg = f"Secret {name} has no key {key}; it needs accessKeyId and secretAccessKey"
+        raise Refused(msg, "SecretIncomplete")
+    return base64.b64decode(value).decode().strip()

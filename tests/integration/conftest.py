@@ -1,0 +1,84 @@
+"""A real Kubernetes: where it is, kubectl for it, our kinds in it, a namespace for each test."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+# Tests create and delete whatever they like: only in clusters that were made for that.
+ALLOWED_CONTEXTS = ("penstock-local", "kind-penstock")
+
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _find_kubeconfig() -> str:
+    given = os.environ.get("PENSTOCK_TEST_KUBECONFIG")
+    if given:
+        return given
+    asked = subprocess.run(
+        [sys.executable, "-m", "cluster", "kubeconfig"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if asked.returncode != 0:
+        pytest.fail(f"no test cluster: python -m cluster kubeconfig says {asked.stderr.strip()!r}; start one first")
+    return asked.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> str:
+    """Path of the kubeconfig of the test cluster. A missing cluster is an error, never a skip."""
+    path = _find_kubeconfig()
+    if not Path(path).is_file():
+        pytest.fail(f"no test cluster: there is no kubeconfig {path}; start one first")
+    context = yaml.safe_load(Path(path).read_text()).get("current-context")
+    if context not in ALLOWED_CONTEXTS:
+        pytest.exit(
+            f"the context {context!r} of {path} is not one of {', '.join(ALLOWED_CONTEXTS)}: "
+            "these tests delete what they find and run in throw-away clusters only",
+            returncode=4,
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def kubectl(kubeconfig: str) -> Kubectl:
+    """Run kubectl: `kubectl("get", "sj", check=False)`; `given` is an object for its standard input."""
+
+    def run(*arguments: str, given: Any = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            ["kubectl", "--kubeconfig", kubeconfig, *arguments],
+            input=None if given is None else json.dumps(given),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=50,
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"kubectl {' '.join(arguments)}: {done.stderr}")
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def crds(kubectl: Kubectl) -> None:
+    """Our kinds, as they lie in crds/."""
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+
+
+@pytest.fixture
+def kube_namespace(kubectl: Kubectl) -> Iterator[str]:
+    """A fresh namespace, deleted afterwards without waiting for it."""
+    name = f"penstock-test-{secrets.token_hex(4)}"
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")

@@ -1,0 +1,114 @@
+"""What the API server cannot say."""
+
+from typing import Any
+
+import pytest
+
+from penstock.api.streamjob import StreamJob
+from penstock.api.validation import OWNED_CONFIGURATION, validate_stream_job
+
+
+def problems_of(**spec: Any) -> list[str]:
+    whole = {"flink": {"version": "2.3"}, "job": {"sql": {"script": "X;"}}, "checkpoints": {"store": "main"}} | spec
+    return [str(each) for each in validate_stream_job(StreamJob.model_validate({"metadata": {}, "spec": whole}))]
+
+
+def sql(script: str) -> list[str]:
+    return problems_of(job={"sql": {"script": script}})
+
+
+def test_a_good_job_has_no_problems():
+    assert problems_of(flink={"version": "2.3", "configuration": {"state.backend.type": "rocksdb"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("parallelism.default", "parallelism.default is spec.parallelism"),
+        ("execution.checkpointing.interval", "execution.checkpointing.interval is spec.checkpoints.interval"),
+        ("execution.savepoint.path", "execution.savepoint.path is spec.startFrom"),
+        ("high-availability", "high-availability is set by Penstock for each run; leave it out"),
+        ("high-availability.storageDir", "high-availability.storageDir is set by Penstock for each run; leave it out"),
+        ("kubernetes.cluster-id", "kubernetes.cluster-id is set by Penstock for each run; leave it out"),
+        ("s3.secret-key", "s3.secret-key is made from the CheckpointStore; name one in spec.checkpoints.store"),
+    ],
+)
+def test_a_configuration_key_of_penstock_is_refused_with_the_field_to_write(key, advice):
+    configuration = {"pipeline.name": "x", key: "1"}
+    assert problems_of(flink={"version": "2.3", "configuration": configuration}) == [
+        f"spec.flink.configuration[{key}]: {advice}"
+    ]
+
+
+@pytest.mark.parametrize("key", ["execution.state-recovery.ignore-unclaimed-state", "s3.upload.max.concurrent.uploads"])
+def test_a_key_that_only_looks_like_one_of_penstock_is_the_users(key):
+    assert problems_of(flink={"version": "2.3", "configuration": {key: "true"}}) == []
+
+
+def test_every_owned_key_says_what_to_do():
+    for advice in OWNED_CONFIGURATION.values():
+        assert "spec." in advice or "leave it out" in advice or "write" in advice
+
+
+def test_a_reserved_substitution_is_refused_with_its_line_and_how_to_escape_it():
+    (problem,) = sql("SELECT 1;\nSELECT '${penstock.start}';")
+    assert problem == (
+        "spec.job.sql.script: line 2: ${penstock.start} is reserved for Penstock; "
+        "write $${penstock.start} to mean the text itself"
+    )
+
+
+@pytest.mark.parametrize(
+    "script", ["$${penstock.x}", "$$$${penstock.x}", "${other}", "penstock.x", "${secret:db/pass.word}"]
+)
+def test_an_escaped_or_other_text_is_left_alone(script):
+    assert sql(script) == []
+
+
+@pytest.mark.parametrize("script", ["$$${penstock.x}", "'${penstock.", "a${penstock.x}b"])
+def test_a_reserved_substitution_is_found_everywhere(script):
+    assert len(sql(script)) == 1
+
+
+def test_arguments_are_checked_too():
+    job = {"jar": {"uri": "local:///a.jar", "args": ["a", "${penstock.x}"]}}
+    assert problems_of(job=job)[0].startswith("spec.job.jar.args[1]: line 1: ${penstock.x} is reserved")
+
+
+@pytest.mark.parametrize(
+    "script", ["${secret:db}", "${secret:}", "${secret:a/b", "${secret:UP/key}", "${secret:a/b/c}"]
+)
+def test_a_secret_that_cannot_exist_is_refused(script):
+    (problem,) = sql(script)
+    assert "names no key of a Secret; write ${secret:name/key}, or $${secret:" in problem
+
+
+def test_a_huge_script_is_searched_quickly():
+    assert sql("$" * 262_144) == []
+    assert len(sql("${secret:" * 1_000)) > 0
+
+
+def test_requests_above_limits_are_refused():
+    resources = {"requests": {"cpu": 2, "memory": "2Gi"}, "limits": {"cpu": "1500m", "memory": "1Gi"}}
+    cpu, memory = problems_of(jobManager={"resources": resources})
+    assert cpu == (
+        "spec.jobManager.resources.requests.cpu: 2 is more than spec.jobManager.resources.limits.cpu, 1500m; "
+        "write at most 1500m"
+    )
+    assert memory == (
+        "spec.jobManager.resources.requests.memory: 2Gi is more than spec.jobManager.resources.limits.memory, 1Gi; "
+        "write at most 1Gi"
+    )
+
+
+@pytest.mark.parametrize("side", ["requests", "limits"])
+def test_memory_that_was_meant_in_another_unit_is_refused(side):
+    assert problems_of(taskManager={"resources": {side: {"memory": 1024}}}) == [
+        f"spec.taskManager.resources.{side}.memory: 1024 is less than Flink needs to start; write for example 1Gi"
+    ]
+
+
+def test_no_cpu_at_all_is_refused():
+    assert problems_of(taskManager={"resources": {"limits": {"cpu": "0"}}}) == [
+        "spec.taskManager.resources.limits.cpu: 0 leaves no time to run; write for example 500m, or leave it out"
+    ]
