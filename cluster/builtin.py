@@ -41,7 +41,8 @@ def _refuse_second_kubelet(paths: Paths) -> None:
     pid = leftovers.foreign_kubelet(paths)
     if pid is not None:
         raise ClusterError(
-            f"A kubelet runs here already (pid {pid}): use its cluster with CLUSTER=current, or stop it."
+            f"A kubelet that is not this cluster's runs here (pid {pid}), and the two would get in each other's way: "
+            "use its cluster with CLUSTER=current, or stop it."
         )
 
 
@@ -123,6 +124,7 @@ def _stop(paths: Paths, names: tuple[str, ...]) -> None:
 def down(paths: Paths, *, purge: bool) -> list[str]:
     """Stop everything and take everything away but the images; return what is left all the same."""
     tools.need_root()
+    _refuse_second_kubelet(paths)
     with step("stopping the components and removing the pods"):
         _stop(paths, BEFORE_PODS)
         if proc.alive(components.identity(paths, "containerd")):

@@ -16,7 +16,7 @@ def docker_answers() -> bool:
 
 def _need_kind() -> None:
     if shutil.which("kind") is None:
-        raise ClusterError("Docker answers, but kind is missing: install kind, or set CLUSTER=builtin (needs root).")
+        raise ClusterError("kind is missing: install it, or set CLUSTER=builtin (needs root, no Docker).")
 
 
 def up(paths: Paths) -> None:

@@ -28,6 +28,7 @@ FIXED_FOLDERS = (
     "/run/containerd/s",
     "/run/containerd",
 )
+KUBELETS = frozenset({"kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", "k0s", "rke2"})
 NFT_TABLES = (("ip", NAME), ("ip", "kube-proxy"), ("ip6", "kube-proxy"))
 
 
@@ -51,15 +52,24 @@ def pods_cgroups() -> list[Path]:
     return [place for place in places if place.is_dir()]
 
 
-def processes(paths: Paths) -> list[proc.Identity]:
-    """Our live processes: by pid file, by command line, and what runs in pods."""
-    pids = {pid for pid in proc.all_pids() if is_ours(proc.command_line(pid), paths)}
-    for place in pods_cgroups():
-        for file in place.rglob("cgroup.procs"):
+def _pids_in_pods(paths: Paths) -> set[int]:
+    """What runs in pods of ours: the kubelet's folder says which those are."""
+    pods = paths.kubelet / "pods"
+    ours = {f"pod{entry.name}" for entry in pods.iterdir()} if pods.is_dir() else set()
+    pids: set[int] = set()
+    for folder in [entry for place in pods_cgroups() for entry in place.rglob("pod*") if entry.name in ours]:
+        for file in folder.rglob("cgroup.procs"):
             try:
                 pids |= {int(word) for word in file.read_text().split()}
             except OSError:  # the cgroup went away
                 continue
+    return pids
+
+
+def processes(paths: Paths) -> list[proc.Identity]:
+    """Our live processes: by pid file, by command line, and what runs in pods."""
+    pids = {pid for pid in proc.all_pids() if is_ours(proc.command_line(pid), paths)}
+    pids |= _pids_in_pods(paths)
     known = [components.identity(paths, component.name) for component in components.everything(paths)]
     live = [proc.identify(pid) for pid in sorted(pids)]
     found = {who for who in (*live, *known) if who is not None and proc.alive(who)}
@@ -67,10 +77,13 @@ def processes(paths: Paths) -> list[proc.Identity]:
 
 
 def foreign_kubelet(paths: Paths) -> int | None:
-    """The pid of a kubelet that is not ours: it would share the cgroup `kubepods` with us."""
+    """The pid of a kubelet that is not ours, by any of its names.
+
+    It would share the cgroup `kubepods` and kube-proxy's tables with us, and a clean-up would break its cluster.
+    """
     for pid in proc.all_pids():
         words = proc.command_line(pid)
-        if words and Path(words[0]).name == "kubelet" and not is_ours(words, paths):
+        if words and Path(words[0]).name in KUBELETS and not is_ours(words, paths):
             return pid
     return None
 

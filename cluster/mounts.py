@@ -13,14 +13,14 @@ MOUNT_POINT_FIELD = 5
 
 def parse(mountinfo: str, below: Path) -> list[str]:
     """Mount points at or below a folder, the deepest and latest first, out of the text of /proc/self/mountinfo."""
-    found = []
+    found: list[tuple[int, int, str]] = []
     for line in mountinfo.splitlines():
         *_, written = line.split(" ")[:MOUNT_POINT_FIELD]
         # The kernel writes a blank as \040; the rest is UTF-8 as it stands.
         point = written.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
         if point == str(below) or point.startswith(f"{below}/"):
-            found.append(point)
-    return sorted(reversed(found), key=lambda point: point.count("/"), reverse=True)
+            found.append((point.count("/"), len(found), point))
+    return [point for *_, point in sorted(found, reverse=True)]
 
 
 def below(folder: Path) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,17 +69,22 @@ def load(path: Path) -> Identity | None:
 def start(command: Sequence[str | Path], pid_file: Path, log: Path, env: Mapping[str, str] | None = None) -> Identity:
     """Start a process in a session of its own, so that a Ctrl-C in the terminal does not reach it."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        child = subprocess.Popen(
-            [str(word) for word in command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
-            start_new_session=True,
-        )
+    words = [str(word) for word in command]
+    # Not subprocess.Popen: its object would complain that the child outlives it, as it shall.
+    pid = os.posix_spawnp(
+        words[0],
+        words,
+        {**os.environ, **(env or {})},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE],  # which Python ignores, and what it starts would inherit that
+    )
     # It may have died already; then it is a zombie of ours, and this identity is never alive again.
-    identity = identify(child.pid) or Identity(child.pid, -1, boot_id())
+    identity = identify(pid) or Identity(pid, -1, boot_id())
     save(pid_file, identity)
     return identity
 

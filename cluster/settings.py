@@ -109,4 +109,5 @@ def paths() -> Paths:
     """The folders, from XDG_CACHE_HOME and PENSTOCK_CLUSTER_DIR."""
     home_cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     state = os.environ.get("PENSTOCK_CLUSTER_DIR") or "/var/lib/penstock-cluster"
-    return Paths(cache=Path(home_cache) / NAME, state=Path(state))
+    # Resolved: the kernel's list of mounts knows no symbolic links.
+    return Paths(cache=Path(home_cache).resolve() / NAME, state=Path(state).resolve())

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from confluent_kafka import KafkaException
+
 from demo import check, data, feeder, oracle, topic
 from demo.plan import ForeignRecordsError, Plan
 
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
-    except (FileNotFoundError, ForeignRecordsError) as error:
+    except (FileNotFoundError, ForeignRecordsError, KafkaException) as error:
         print(error, file=sys.stderr)
         return _FAILED
 

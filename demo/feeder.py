@@ -34,8 +34,6 @@ _REPORT_SECONDS: Final = 1.0
 _BURST_SECONDS: Final = 0.02
 _FLUSH_SECONDS: Final = 20
 _TERMINATED: Final = 143
-_ERRORS_ONLY: Final = 3
-"""A syslog level: below it librdkafka warns at every start that the gapless guarantee is experimental."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _producer(bootstrap: str, on_delivery: _Acknowledged) -> Producer:
             "max.in.flight.requests.per.connection": 1,
             "linger.ms": 5,
             "compression.type": "lz4",
-            "log_level": _ERRORS_ONLY,
+            "log_level": topic.ERRORS_ONLY,
             "on_delivery": on_delivery,
         },
     )

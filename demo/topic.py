@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from confluent_kafka import (
@@ -18,7 +19,11 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ign
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ERRORS_ONLY: Final = 3
+"""A syslog level for librdkafka, which otherwise tells of every reconnection and of its own experimental settings."""
+
 _REQUEST_SECONDS: Final = 30
+_AGAIN_SECONDS: Final = 0.1
 _BATCH: Final = 10_000
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -31,18 +36,41 @@ class Record(NamedTuple):
     value: bytes
 
 
+@cache
+def _admin(bootstrap: str) -> AdminClient:
+    """One client for all requests: each has threads and connections of its own."""
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": ERRORS_ONLY})
+
+
 def create(bootstrap: str, topic: str, partitions: int) -> bool:
-    """Makes a topic with one replica that keeps its records; False when it was there already."""
+    """Makes a topic with one replica that keeps its records, and waits until it can be used.
+
+    Returns:
+        False when it was there already.
+
+    Raises:
+        KafkaException: Kafka is not there, refuses, or does not show the topic in time.
+    """
     settings = {"retention.ms": "-1", "cleanup.policy": "delete"}
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    future = admin.create_topics([NewTopic(topic, partitions, 1, config=settings)])[topic]
+    future = _admin(bootstrap).create_topics([NewTopic(topic, partitions, 1, config=settings)])[topic]
     try:
         future.result(_REQUEST_SECONDS)
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
         raise
-    return True
+    deadline = time.monotonic() + _REQUEST_SECONDS
+    while True:
+        try:
+            end_offsets(bootstrap, topic)
+        except KafkaException:
+            # The controller has made the topic; the broker that was asked may not have heard of it yet, or its
+            # partitions have no leader. Seen once in 12 topics on a busy machine.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return True
 
 
 def end_offsets(bootstrap: str, topic: str, *, committed: bool = False) -> list[int]:
@@ -56,7 +84,7 @@ def end_offsets(bootstrap: str, topic: str, *, committed: bool = False) -> list[
     Raises:
         KafkaException: Among others when the topic does not exist.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = _admin(bootstrap)
     found = admin.list_topics(topic, timeout=_REQUEST_SECONDS).topics[topic]
     if found.error is not None:
         raise KafkaException(found.error)
@@ -75,7 +103,7 @@ def settled_end_offsets(bootstrap: str, topic: str, quiet_seconds: float) -> lis
     ends = end_offsets(bootstrap, topic)
     since = time.monotonic()
     while time.monotonic() - since < quiet_seconds:
-        time.sleep(0.1)
+        time.sleep(_AGAIN_SECONDS)
         now = end_offsets(bootstrap, topic)
         if now != ends:
             ends, since = now, time.monotonic()
@@ -92,6 +120,7 @@ def read_committed(bootstrap: str, topic: str) -> Iterator[Record]:
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
+            "log_level": ERRORS_ONLY,
             # Control records end every transaction, so the last offset is seldom a record's: wait for the end itself.
             "enable.partition.eof": True,
         },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster import mounts, tools
@@ -14,6 +13,7 @@ from cluster.shell import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 RECIPE = "3"  # raise it to have every base made again
 UNNEEDED = (

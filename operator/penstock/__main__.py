@@ -22,6 +22,7 @@ from penstock.stores import reconcile_store
 from penstock.world import World
 
 log = logging.getLogger("penstock")
+_LAST_SECONDS = 3.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -70,7 +71,8 @@ async def _until_first_ends(*tasks: asyncio.Task[object]) -> None:
     log.info("%s has ended, so the operator ends", ", ".join(sorted(task.get_name() for task in done)))
     for task in pending:
         task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    # kopf may take long to let go of its streams; the lease must be given up before the pod is killed.
+    await asyncio.wait(pending, timeout=_LAST_SECONDS)
     for task in done:
         task.result()
 

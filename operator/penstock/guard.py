@@ -65,11 +65,11 @@ def high_availability_is_whole(config_maps: list[dict[str, Any]], run: str) -> b
     return plan and pointers
 
 
-def decide(api: Api, permit: str, cluster_id: str, run: str) -> tuple[int, str]:
+def decide(api: Api, permit: str, selector: str, run: str) -> tuple[int, str]:
     """The exit code and a sentence for the pod's log."""
     if api.delete(permit):
         return 0, f"first start of run {run}: permit {permit} used up"
-    found = api.find(f"app={cluster_id},configmap-type=high-availability")
+    found = api.find(selector)
     if high_availability_is_whole(found, run):
         return 0, f"run {run} goes on from Flink's HA metadata"
     return REFUSED, f"run {run} was started before and its HA metadata is gone or not whole: not started again"
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Ask the API server, for at most five minutes while it does not answer; 0 lets Flink start."""
     parser = argparse.ArgumentParser(prog="python3 -m penstock.guard", description=__doc__)
     parser.add_argument("--permit", required=True, help="name of the ConfigMap that allows the first start")
-    parser.add_argument("--cluster-id", required=True, help="Flink's kubernetes.cluster-id")
+    parser.add_argument("--selector", required=True, help="label selector of the run's HA ConfigMaps")
     parser.add_argument("--run", required=True, help="the run's id, Flink's job id")
     given = parser.parse_args(arguments)
     namespace = (_ACCOUNT / "namespace").read_text().strip()
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     api = Api("kubernetes.default.svc", namespace, token, str(_ACCOUNT / "ca.crt"))
     for attempt in range(_ATTEMPTS):
         try:
-            code, message = decide(api, given.permit, given.cluster_id, given.run)
+            code, message = decide(api, given.permit, given.selector, given.run)
         except OSError as error:  # includes HTTP errors and time-outs: nobody knows, so nothing starts
             sys.stdout.write(f"the API server does not answer ({error}), attempt {attempt + 1}\n")
             sys.stdout.flush()

@@ -49,6 +49,8 @@ class RunObjects:
     run: str
     manager: Manager = Manager.ABSENT
     manager_message: str = ""
+    crash: str = ""
+    """The last words of the newest JobManager container that ended with an error."""
     missing: tuple[str, ...] = ()
     """Of a run's lasting objects, those that are not there (kind/name)."""
     permit: bool = False

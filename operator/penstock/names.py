@@ -58,6 +58,11 @@ def stop_checkpoint(job: str, source: str, run: str, attempt: int) -> str:
     return f"{job}-{source.lower()}-{_digest(run, str(attempt))[:_SHORT]}"
 
 
+def high_availability_selector(job: str, run: str) -> str:
+    """Label selector of the HA ConfigMaps that Flink makes for a run (labels as Flink 2.3 sets them, measured)."""
+    return f"app={cluster_id(job, run)},type=flink-native-kubernetes"
+
+
 def trigger_id(checkpoint_uid: str, attempt: int) -> str:
     """Flink's trigger id of one attempt at one Checkpoint: 32 hex digits. Posted twice, Flink takes one savepoint."""
     return _digest("trigger", checkpoint_uid, str(attempt))[:32]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
 from penstock import clock
 from penstock.api import constants
@@ -39,7 +41,7 @@ async def reconcile_store(world: World, name: str) -> float | None:
         return 0.0
     try:
         owner = await _mark(world, store)
-        warnings = await (await world.object_store(store)).warnings()
+        warnings = endpoint_warnings(store) + await (await world.object_store(store)).warnings()
     except PenstockError as error:
         await _write(world.kube, store, "False", error.reason, str(error), store.status)
         return _TROUBLE_SECONDS
@@ -72,6 +74,21 @@ async def _mark(world: World, store: CheckpointStore) -> str:
         )
         raise Refused(msg, "AnotherCluster")
     return uid
+
+
+_REGION_IN_HOST = re.compile(r"^(?:.+\.)?s3[.-]([a-z0-9-]+)\.")
+
+
+def endpoint_warnings(store: CheckpointStore) -> tuple[str, ...]:
+    """Flink's presto S3 client signs for the region that it reads out of a host such as `s3.<region>.…` (measured)."""
+    host = urlsplit(store.spec.endpoint or "").hostname or ""
+    match = _REGION_IN_HOST.match(host)
+    if match is None or match[1] == store.spec.region:
+        return ()
+    return (
+        f"spec.endpoint: Flink's presto S3 client takes {match[1]!r} in {host} for the region and will be refused "
+        f"(AuthorizationHeaderMalformed); give the server a name that does not begin with s3, as minio.{match[1]}.svc",
+    )
 
 
 async def _release(kube: Kube, store: CheckpointStore) -> float | None:

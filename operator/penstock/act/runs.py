@@ -73,7 +73,7 @@ async def cancel(world: World, observed: Observed, effect: CancelJob) -> None:
 async def delete_high_availability(world: World, observed: Observed, effect: DeleteHighAvailability) -> None:
     """Delete Flink's HA ConfigMaps and HA directory of a run whose pods are gone."""
     meta = job_of(observed).metadata
-    selector = f"app={names.cluster_id(meta.name, effect.run)},configmap-type=high-availability"
+    selector = names.high_availability_selector(meta.name, effect.run)
     for item in await world.kube.find(resources.CONFIG_MAPS, meta.namespace, labels=selector):
         await world.kube.delete(resources.CONFIG_MAPS, meta.namespace, item["metadata"]["name"])
     if observed.store.store is None:

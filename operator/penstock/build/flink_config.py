@@ -60,6 +60,8 @@ logger.netty.level = OFF
 
 USER_DEFAULTS: Mapping[str, str] = {
     "state.backend.type": "hashmap",
+    # One hiccup of the store is no reason to restart a job.
+    "execution.checkpointing.tolerable-failed-checkpoints": "3",
     "restart-strategy.type": "exponential-delay",
     "restart-strategy.exponential-delay.initial-backoff": "1 s",
     "restart-strategy.exponential-delay.max-backoff": "1 min",
@@ -108,6 +110,12 @@ def owned(context: RunContext) -> dict[str, str]:
         "application-result-store.delete-on-commit": "false",
         "web.submit.enable": "false",
         "web.checkpoints.history": str(HISTORY),
+        # Flink answers from caches of 3 s: too old to follow a stop with.
+        "web.refresh-interval": "1000",
+        "rest.cache.checkpoint-statistics.timeout": "1 s",
+        # How a job ended must still be there when the operator was away over a week-end.
+        "jobstore.expiration-time": "604800",
+        "completed-application-store.expiration-time": "7 d",
         "s3.path-style-access": "true" if context.store.spec.path_style else "false",
         "s3.path.style.access": "true" if context.store.spec.path_style else "false",
     }

@@ -59,6 +59,8 @@ def flink_container(context: RunContext, component: str, command: list[str]) -> 
         "imagePullPolicy": "IfNotPresent",
         "command": command,
         "env": _environment(context),
+        # The end of the log becomes the reason that `kubectl get streamjob -o yaml` shows.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": dump(manager.resolved_resources()),
         "securityContext": dict(_RESTRICTED),
         "volumeMounts": [
@@ -89,8 +91,8 @@ def guard_container(context: RunContext) -> Manifest:
         "args": [
             "--permit",
             names.permit(context.name, context.run),
-            "--cluster-id",
-            names.cluster_id(context.name, context.run),
+            "--selector",
+            names.high_availability_selector(context.name, context.run),
             "--run",
             context.run,
         ],

@@ -101,8 +101,8 @@ def job_manager(context: RunContext) -> Manifest:
     command = [
         "/opt/flink/bin/standalone-job.sh",
         "start-foreground",
-        "--host",
-        "$(POD_IP)",
+        # Not --host: 2.3 does not know it, and takes everything after it for the program's own arguments.
+        "-Djobmanager.rpc.address=$(POD_IP)",
         "--job-id",
         context.run,
         *_program(context),

@@ -29,6 +29,7 @@ from penstock.model import (
 
 _DEFAULT_TIMEOUT = "10m"
 _POLL_SECONDS = 1.0
+_STATS_LIMIT = timedelta(seconds=5)
 
 
 def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
@@ -185,7 +186,10 @@ def _completed(draft: Draft, checkpoint: Checkpoint, target: TargetListing, trig
         draft.act(DeleteKeys(name, checkpoint.status.target_directory or "", target.partial), name)
         draft.wake(0)
         return
-    _present(draft, checkpoint, target.complete, _stats(draft, target.complete.location))
+    stats = _stats(draft, target.complete.location)
+    if stats is None and trigger is not None and draft.now < target.complete.modified + _STATS_LIMIT:
+        return  # Flink's history is answered from a cache of a second: the figures come with the next look
+    _present(draft, checkpoint, target.complete, stats)
     draft.say("Normal", "Present", f"complete at {target.complete.location}", checkpoint)
 
 
@@ -223,7 +227,13 @@ def _ask(draft: Draft, checkpoint: Checkpoint, target: TargetListing, *, alive: 
     )
 
 
-_PASSING = ("not all required tasks are currently running", "checkpoint coordinator is suspending", "task not ready")
+_PASSING = (
+    "not all required tasks are currently running",
+    "checkpoint coordinator is suspending",
+    "task not ready",
+    "not available while the jobmanager is initializing",
+)
+"""What Flink says of a job that does not run with all of its tasks yet."""
 
 
 def _refused(draft: Draft, checkpoint: Checkpoint, target: TargetListing, message: str, *, final: bool = False) -> None:

@@ -11,7 +11,7 @@ from penstock.api.checkpoint import Checkpoint, CheckpointStatus
 from penstock.api.conditions import Condition, Conditions, set_condition
 from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import LastError, StreamJobStatus
-from penstock.model import Decision, Effect, Note, Observed, Step
+from penstock.model import Decision, Effect, Note, Observed, SetFinalizer, Step
 
 JOB = ""
 """The owner of what concerns the StreamJob itself; a Checkpoint's owner is its name."""
@@ -113,21 +113,20 @@ class Draft:
         """The decision as a frozen value: one step for each object that is touched."""
         steps = []
         if self.observed.job is not None:
-            changed = self.status if self.status != self.observed.job.status else None
-            steps.append(Step(JOB, tuple(self.effects.get(JOB, ())), changed, tuple(self.events.get(JOB, ()))))
+            steps.append(self._step(JOB, self.status, self.observed.job.status))
         for checkpoint in self.observed.checkpoints:
             name = checkpoint.metadata.name
-            status = self.checkpoint_statuses[name]
-            steps.append(
-                Step(
-                    name,
-                    tuple(self.effects.get(name, ())),
-                    status if status != checkpoint.status else None,
-                    tuple(self.events.get(name, ())),
-                )
-            )
+            steps.append(self._step(name, self.checkpoint_statuses[name], checkpoint.status))
         kept = tuple(step for step in steps if step.effects or step.status is not None or step.events)
         return Decision(kept, self.after_seconds)
+
+    def _step(
+        self, owner: str, status: StreamJobStatus | CheckpointStatus, before: StreamJobStatus | CheckpointStatus
+    ) -> Step:
+        effects = tuple(self.effects.get(owner, ()))
+        # A finalizer is a write to the object itself: after it the status that was read is no longer the live one.
+        changed = status != before and not any(isinstance(effect, SetFinalizer) for effect in effects)
+        return Step(owner, effects, status if changed else None, tuple(self.events.get(owner, ())))
 
 
 def _set(

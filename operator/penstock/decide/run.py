@@ -113,7 +113,8 @@ def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
     ends = {"FINISHED": EndState.FINISHED, "CANCELED": EndState.CANCELED, "FAILED": EndState.FAILED}
     end = ends.get(result or "", EndState.LOST)
     if end is EndState.LOST:
-        message = f"the JobManager of run {run.id} cannot go on ({objects.manager_message or objects.manager})"
+        why = objects.crash or objects.manager_message or f"{objects.manager}"
+        message = f"the JobManager of run {run.id} cannot go on: {why}"
         draft.error("RunLost", message)
         draft.say("Warning", "RunLost", f"{message}; a new run starts from the newest state in the store")
     stop.teardown(draft, run.id, "Recover", end)

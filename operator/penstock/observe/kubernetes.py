@@ -14,6 +14,7 @@ from penstock.build.context import (
     ANNOTATION_REPLICAS,
     ANNOTATION_STARTED_FROM,
     ANNOTATION_VERSION,
+    JOB_MANAGER,
 )
 from penstock.kube import resources
 from penstock.kube.client import Kube
@@ -48,8 +49,7 @@ async def runs_of(kube: Kube, meta: ObjectMeta) -> tuple[RunObjects, ...]:
                 found[run][resource.kind].append(item)
     runs = []
     for run, kinds in sorted(found.items()):
-        cluster = names.cluster_id(meta.name, run)
-        selector = f"app={cluster},configmap-type=high-availability"
+        selector = names.high_availability_selector(meta.name, run)
         ha = await kube.find(resources.CONFIG_MAPS, meta.namespace, labels=selector)
         runs.append(_run_objects(meta.name, run, kinds, tuple(item["metadata"]["name"] for item in ha)))
     return tuple(runs)
@@ -85,6 +85,7 @@ def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple
         run=run,
         manager=state,
         manager_message=message,
+        crash=_crash(pods),
         missing=tuple(f"{kind}/{name}" for kind, name in sorted(wanted - present)),
         permit=("ConfigMap", names.permit(job, run)) in present,
         drifted=_drifted(kinds["Deployment"]),
@@ -130,6 +131,20 @@ def _is_creating(pod: Manifest) -> bool:
 
 def _has_ended(pod: Manifest) -> bool:
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _crash(pods: list[Manifest]) -> str:
+    """The line that says most of a JobManager's last log lines: the innermost cause, else the last exception."""
+    ended = [
+        (pod["metadata"]["creationTimestamp"], container["state"]["terminated"].get("message", ""))
+        for pod in pods
+        for container in pod.get("status", {}).get("containerStatuses", [])
+        if container["name"] == JOB_MANAGER and "terminated" in container.get("state", {})
+    ]
+    lines = max(ended, default=("", ""))[1].strip().splitlines()
+    telling = [line.strip() for line in lines if line.startswith("Caused by: ")]
+    telling = telling or [line.strip() for line in lines if "Exception" in line and not line.startswith("\tat")]
+    return (telling or lines or [""])[-1][:500]
 
 
 def _stale(pods: list[Manifest]) -> tuple[str, ...]:

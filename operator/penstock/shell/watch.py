@@ -24,6 +24,10 @@ def registry(add: Add) -> kopf.OperatorRegistry:
     """Handlers that turn events into keys: a JobKey for a StreamJob, a store's name for a CheckpointStore."""
     found = kopf.OperatorRegistry()
 
+    @kopf.on.login(registry=found)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.STREAMJOBS, registry=found)
     async def stream_job(*, namespace: str | None, name: str, **_: Any) -> None:
         add(JobKey(namespace or "", name))
