@@ -5,12 +5,12 @@
 --
 -- The sink's transactions, measured on Flink 2.3.0, connector 5.0.0-2.2, Kafka 4.3.1, with checkpoints every 5 s:
 --  * A job killed in full flow leaves a transaction open, and read_committed readers stand still before it (10,373
---    records). The next run's sink aborts it when it is restored, long before the timeout: 63 were left when all tasks
---    ran. That holds for another parallelism (2 to 1) and for an older savepoint too. So the timeout may be long. It
---    must be: it has to outlast the longest time between a checkpoint and the restore from it, and stay below the
+--    offsets). The next run's sink aborts it when it is restored, long before the timeout: 63 were held back when all
+--    tasks ran. That holds for another parallelism (2 to 1) and for an older savepoint too, so the timeout may be long.
+--    It must be: it has to outlast the longest time between a checkpoint and the restore from it, and stay below the
 --    broker's transaction.max.timeout.ms (15 minutes), where Flink's own default (1 hour) fails.
---  * 'pooling' finds what to abort by asking the broker for transactions of this prefix, and uses ids again. The default
---    makes a new id for every checkpoint and tries one id after the other on restore; it gave the same answers here.
+--  * 'pooling' asks the broker for the transactions of this prefix to find what to abort, and uses ids again. The
+--    default makes a new id for every checkpoint and tries one id after the other; it gave the same answers here.
 --  * A restore from an older savepoint commits the transactions of that time again; they are known and are skipped.
 --    The windows after it are then written a second time (10,742 of them, equal), and nothing else is.
 SET 'table.local-time-zone' = 'UTC';

@@ -58,6 +58,11 @@ def stop_checkpoint(job: str, source: str, run: str, attempt: int) -> str:
     return f"{job}-{source.lower()}-{_digest(run, str(attempt))[:_SHORT]}"
 
 
+def checkpoint_pointers(job: str, run: str) -> str:
+    """Name of the HA ConfigMap in which Flink keeps the run's checkpoint pointers (as Flink 2.3 names it, measured)."""
+    return f"{cluster_id(job, run)}-{run}-config-map"
+
+
 def high_availability_selector(job: str, run: str) -> str:
     """Label selector of the HA ConfigMaps that Flink makes for a run (labels as Flink 2.3 sets them, measured)."""
     return f"app={cluster_id(job, run)},type=flink-native-kubernetes"

@@ -13,6 +13,7 @@ from penstock.api.streamjob_status import (
     StopMethod,
     StopReason,
 )
+from penstock import names
 from penstock.clock import from_millis
 from penstock.decide import stop
 from penstock.decide.change import Change, changed_fields, spec_hash
@@ -36,6 +37,9 @@ def proceed(draft: Draft, run: Run) -> None:
         _lost(draft, run, objects)
         return
     _repair(draft, run, objects)
+    if _cannot_complete_checkpoints(draft, run, objects):
+        stop.record(draft, run, StopReason.RECOVER, StopMethod.CANCEL)
+        return
     if draft.job.spec.state is DesiredState.STOPPED:
         method = StopMethod.SAVEPOINT if draft.job.spec.checkpoints.on_stop is OnStop.SAVEPOINT else StopMethod.CANCEL
         _stop(draft, run, StopReason.STOP, method)
@@ -118,6 +122,23 @@ def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
         draft.error("RunLost", message)
         draft.say("Warning", "RunLost", f"{message}; a new run starts from the newest state in the store")
     stop.teardown(draft, run.id, "Recover", end)
+
+
+def _cannot_complete_checkpoints(draft: Draft, run: Run, objects: RunObjects) -> bool:
+    """Whether the ConfigMap with the checkpoint pointers was deleted under a running job.
+
+    Flink does not make it again: the job goes on, but no checkpoint ever completes (measured on 2.3.0), and what it does
+    meanwhile is lost at its next failure. Its newest complete checkpoint is in the store: a new run starts from that.
+    """
+    flink = draft.observed.flink
+    runs = run.confirmed and isinstance(flink, FlinkJob) and flink.all_running
+    pointers = names.checkpoint_pointers(draft.job.metadata.name, run.id)
+    if not runs or draft.status.latest_checkpoint is None or pointers in objects.ha_config_maps:
+        return False
+    why = f"the ConfigMap {pointers} was deleted: Flink completes no checkpoint without it"
+    draft.error("PointersLost", why)
+    draft.say("Warning", "PointersLost", f"{why}; a new run starts from the newest state in the store")
+    return True
 
 
 def _repair(draft: Draft, run: Run, objects: RunObjects) -> None:

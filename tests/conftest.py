@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 # Tests create and delete whatever they like: only in clusters that were made for that.
 ALLOWED_CONTEXTS = ("penstock-local", "kind-penstock")
@@ -30,6 +31,12 @@ def _find_kubeconfig() -> str:
     if asked.returncode != 0:
         pytest.fail(f"no test cluster: python -m cluster kubeconfig says {asked.stderr.strip()!r}; start one first")
     return asked.stdout.strip()
+
+
+def _find_kubectl() -> str:
+    """The machine's kubectl, else the one that the cluster was built with."""
+    built = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "penstock" / "bin" / "kubectl"
+    return shutil.which("kubectl") or str(built)
 
 
 @pytest.fixture(scope="session")
@@ -51,15 +58,18 @@ def kubeconfig() -> str:
 @pytest.fixture(scope="session")
 def kubectl(kubeconfig: str) -> Kubectl:
     """Run kubectl: `kubectl("get", "sj", check=False)`; `given` is an object for its standard input."""
+    program = _find_kubectl()
 
-    def run(*arguments: str, given: Any = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, given: Any = None, check: bool = True, seconds: float = 50
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            ["kubectl", "--kubeconfig", kubeconfig, *arguments],
+            [program, "--kubeconfig", kubeconfig, *arguments],
             input=None if given is None else json.dumps(given),
             capture_output=True,
             text=True,
             check=False,
-            timeout=50,
+            timeout=seconds,
         )
         if check and done.returncode != 0:
             pytest.fail(f"kubectl {' '.join(arguments)}: {done.stderr}")
