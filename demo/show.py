@@ -46,7 +46,7 @@ def step(what: str, work: Callable[[], None]) -> None:
 
 def _services(kubectl: Kubectl) -> None:
     _wait(lambda: _namespace_is_free(kubectl), "namespace penstock-demo is still being deleted")
-    kubectl.apply("manifests/demo/00-namespace.yaml", "manifests/demo/s3.yaml", "manifests/demo/kafka.yaml")
+    kubectl.apply("manifests/demo/namespace.yaml", "manifests/demo/s3.yaml", "manifests/demo/kafka.yaml")
     kubectl.apply("manifests/demo/tools.yaml", "manifests/demo/feeder.yaml")
     for workload in ("deployment/versitygw", "statefulset/kafka", "deployment/tools"):
         kubectl("-n", NAMESPACE, "rollout", "status", workload, "--timeout=180s")
@@ -67,7 +67,7 @@ def _job(kubectl: Kubectl) -> None:
         if words != last:
             print(f"    {words}", flush=True)
             last = words
-        return status.get("state") == "Running"
+        return bool(status.get("state") == "Running")
 
     _wait(running, "the flights job does not run; see kubectl -n penstock-demo describe streamjob flights")
 
@@ -75,7 +75,7 @@ def _job(kubectl: Kubectl) -> None:
 def _checkpoint(kubectl: Kubectl) -> None:
     def present() -> bool:
         status = kubectl.get("-n", NAMESPACE, "checkpoint", "before-the-upgrade").get("status", {})
-        return status.get("phase") == "Present"
+        return bool(status.get("phase") == "Present")
 
     _wait(present, "the checkpoint is not complete; see kubectl -n penstock-demo describe checkpoint")
 
@@ -112,7 +112,8 @@ Type next:
   kubectl get checkpoints -o wide
   kubectl patch streamjob flights --type=merge -p '{{"spec":{{"state":"Stopped"}}}}'        # stop it with a checkpoint
   kubectl patch streamjob flights --type=merge -p '{{"spec":{{"state":"Running"}}}}'        # start it from that one
-  kubectl patch streamjob flights --type=merge -p '{{"spec":{{"startFrom":{{"latest":null,"checkpoint":{{"name":"before-the-upgrade"}}}}}}}}'
+  kubectl patch streamjob flights --type=merge \\
+    -p '{{"spec":{{"startFrom":{{"latest":null,"checkpoint":{{"name":"before-the-upgrade"}}}}}}}}'   # back to that one
   kubectl exec deploy/tools -- python3 -m demo progress                                  # committed windows so far
   make down                                                                              # take everything away"""
 

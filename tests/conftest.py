@@ -65,7 +65,7 @@ def kubectl(kubeconfig: str) -> Kubectl:
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [program, "--kubeconfig", kubeconfig, *arguments],
-            input=None if given is None else json.dumps(given),
+            input=given if given is None or isinstance(given, str) else json.dumps(given),
             capture_output=True,
             text=True,
             check=False,

@@ -1,7 +1,7 @@
 """The values that the loop passes along: Observed (what there is) and Decision (what to do next). Pure.
 
-`observe` makes an Observed, `decide` turns it into a Decision, `act` carries its effects out. In an Observed, Unknown is
-a value of its own: nothing is redeployed or deleted because somebody did not answer.
+`observe` makes an Observed, `decide` turns it into a Decision, `act` carries its effects out. In an Observed, Unknown
+is a value of its own: nothing is redeployed or deleted because somebody did not answer.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from penstock.kube.client import Kube
 from penstock.world import World
 
 log = logging.getLogger(__name__)
+_Ready = Literal["True", "False"]
 _READY_SECONDS = 60.0
 _TROUBLE_SECONDS = 5.0
 
@@ -43,10 +44,10 @@ async def reconcile_store(world: World, name: str) -> float | None:
         owner = await _mark(world, store)
         warnings = endpoint_warnings(store) + await (await world.object_store(store)).warnings()
     except PenstockError as error:
-        await _write(world.kube, store, "False", error.reason, str(error), store.status)
+        await _write(world.kube, store, "False", (error.reason, str(error)), store.status)
         return _TROUBLE_SECONDS
     status = store.status.model_copy(update={"cluster_id": owner, "warnings": warnings})
-    await _write(world.kube, store, "True", "Answers", "the bucket answers and is this cluster's", status)
+    await _write(world.kube, store, "True", ("Answers", "the bucket answers and is this cluster's"), status)
     return _READY_SECONDS
 
 
@@ -85,10 +86,11 @@ def endpoint_warnings(store: CheckpointStore) -> tuple[str, ...]:
     match = _REGION_IN_HOST.match(host)
     if match is None or match[1] == store.spec.region:
         return ()
-    return (
+    told = (
         f"spec.endpoint: Flink's presto S3 client takes {match[1]!r} in {host} for the region and will be refused "
-        f"(AuthorizationHeaderMalformed); give the server a name that does not begin with s3, as minio.{match[1]}.svc",
+        f"(AuthorizationHeaderMalformed); give the server a name that does not begin with s3, as minio.{match[1]}.svc"
     )
+    return (told,)
 
 
 async def _release(kube: Kube, store: CheckpointStore) -> float | None:
@@ -109,7 +111,7 @@ async def _release(kube: Kube, store: CheckpointStore) -> float | None:
     ]
     if users:
         message = f"still used by {len(users)} objects, first {users[0]}: delete them first"
-        await _write(kube, store, "False", "InUse", message, store.status)
+        await _write(kube, store, "False", ("InUse", message), store.status)
         return _TROUBLE_SECONDS
     others = [each for each in store.metadata.finalizers if each != constants.FINALIZER_IN_USE]
     await _patch_finalizers(kube, store, others)
@@ -123,16 +125,12 @@ async def _patch_finalizers(kube: Kube, store: CheckpointStore, finalizers: list
 
 
 async def _write(
-    kube: Kube,
-    store: CheckpointStore,
-    ready: Literal["True", "False"],
-    reason: str,
-    message: str,
-    status: CheckpointStoreStatus,
+    kube: Kube, store: CheckpointStore, ready: _Ready, said: tuple[str, str], status: CheckpointStoreStatus
 ) -> None:
+    reason, message = said
     now, generation = clock.now(), store.metadata.generation
     conditions = store.status.conditions
-    stalled: Literal["True", "False"] = "False" if ready == "True" else "True"
+    stalled: _Ready = "False" if ready == "True" else "True"
     for kind, state in ((constants.READY, ready), (constants.STALLED, stalled)):
         condition = Condition(type=kind, status=state, reason=reason, message=message, observed_generation=generation)
         conditions = set_condition(conditions, condition, now)

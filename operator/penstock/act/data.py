@@ -1,4 +1,4 @@
-"""Effects in the store. Every key that is deleted lies under a directory of this namespace and job: else it is refused."""
+"""Effects in the store. A key that does not lie under a directory of this namespace and job is never deleted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ async def delete_checkpoint_data(world: World, observed: Observed, effect: Delet
     if home is None:
         msg = f"{directory} is not a directory of this job: nothing was deleted"
         raise Refused(msg, "PlaceNotOurs")
-    keys = [item.key for item in (await client.list(directory))[:_SLICE]]
+    keys = sorted((item.key for item in await client.list(directory)), key=lambda key: not key.endswith("/" + METADATA))
+    keys = keys[:_SLICE]
     tombstone = client.place.tombstone(home, meta.uid)
     await client.write_json(
         tombstone, {"checkpoint": meta.name, "uid": meta.uid, "time": format_time(observed.now), "keys": keys}

@@ -38,6 +38,8 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
     if checkpoint.metadata.terminating and not (is_being_taken(checkpoint) and _can_be_followed(draft)):
         clearing.deleted(draft, checkpoint)
         return
+    if draft.observed.namespace_terminating:
+        return
     if phase is None:
         _fresh(draft, checkpoint)
     elif phase is Phase.PENDING:
@@ -98,7 +100,6 @@ def _found_again(draft: Draft, checkpoint: Checkpoint, listing: JobListing) -> S
         and state.location not in claimed
         and state.note.get("checkpoint") == name
         and state.note.get("uid") not in uids
-        and not state.note.get("released")
     ]
     return max(candidates, key=lambda state: (state.modified, state.checkpoint_id), default=None)
 

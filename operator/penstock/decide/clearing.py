@@ -11,7 +11,7 @@ from datetime import datetime
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, DeletionPolicy, Phase, Source
 from penstock.api.streamjob import DesiredState, StreamJob
-from penstock.api.streamjob_status import StartIntent
+from penstock.api.streamjob_status import StartIntent, StopIntent, TeardownIntent
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, live_run, start_value
 from penstock.model import DeleteCheckpoint, DeleteCheckpointData, SetFinalizer, TargetListing
@@ -49,10 +49,12 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     name = checkpoint.metadata.name
     job = draft.observed.job
-    if checkpoint.spec.pinned or (job is not None and in_use(job, checkpoint)):
+    target = draft.observed.targets.get(name)
+    whole = not isinstance(target, TargetListing) or target.complete is not None
+    if whole and (checkpoint.spec.pinned or (job is not None and in_use(job, checkpoint))):
+        # Only while it can still be restored: what has lost its `_metadata` is deleted to its end.
         draft.condition(checkpoint, constants.DELETING, "False", "Needed", "it is pinned or in use again")
         return
-    target = draft.observed.targets.get(name)
     if not isinstance(target, TargetListing):
         draft.wake(5)
         return
@@ -79,8 +81,9 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
             draft.say("Normal", "Retained", f"its data stays at {status.location}", checkpoint)
         draft.act(SetFinalizer("Checkpoint", name, present=False), name)
         return
-    job = draft.observed.job
-    if job is not None and in_use(job, checkpoint):
+    job, target = draft.observed.job, draft.observed.targets.get(name)
+    whole = not isinstance(target, TargetListing) or target.complete is not None
+    if whole and job is not None and in_use(job, checkpoint):
         draft.condition(checkpoint, constants.DELETING, "False", "InUse", "a run starts from it; deleted after that")
         draft.wake(5)
         return
@@ -88,7 +91,6 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
         draft.condition(checkpoint, constants.DELETING, "True", "Deleted", "the Checkpoint was deleted")
         draft.wake(0)
         return
-    target = draft.observed.targets.get(name)
     if not isinstance(target, TargetListing):
         reason = target.reason if target is not None else "the store has not been listed"
         way_out = "to let go of the object and leave the data, write spec.deletionPolicy: Retain"
@@ -110,6 +112,8 @@ def in_use(job: StreamJob, checkpoint: Checkpoint) -> bool:
         return False
     if isinstance(status.intent, StartIntent) and status.intent.started_from.location == location:
         return True
+    if checkpoint.metadata.name in _to_be_started_from(job):
+        return True
     began = status.started_from
     if began is not None and began.location == location:
         # A restore in NO_CLAIM mode needs it until the run's own first checkpoint is complete.
@@ -121,6 +125,15 @@ def in_use(job: StreamJob, checkpoint: Checkpoint) -> bool:
     applied = status.applied.start_from if status.applied else None
     named = wished is not None and wished.name == checkpoint.metadata.name
     return named and start_value(job) != applied and job.spec.state is DesiredState.RUNNING
+
+
+def _to_be_started_from(job: StreamJob) -> set[str]:
+    """The Checkpoint that a stop under way, or one that is over, has promised to the next run."""
+    intent, run = job.status.intent, job.status.run
+    promised = [intent.next_start_from] if isinstance(intent, StopIntent | TeardownIntent) else []
+    if run is not None and run.ended_at is not None and not isinstance(intent, StartIntent):
+        promised.append(run.next_start_from)
+    return {str((value.get("checkpoint") or {}).get("name")) for value in promised if value}
 
 
 def _age_key(draft: Draft, checkpoint: Checkpoint) -> tuple[datetime, int]:

@@ -39,6 +39,12 @@ def proceed(draft: Draft) -> None:
             draft.waiting = f"{len(waiting)} Checkpoints are being deleted"
             draft.wake(1)
             return
+        unknown = [ckpt.metadata.name for ckpt in draft.observed.checkpoints if ckpt.status.phase is None]
+        if unknown:
+            # Where its data lies is not known yet; it is looked up in this very pass.
+            draft.waiting = f"Checkpoint {unknown[0]} is looked up before anything is deleted"
+            draft.wake(1)
+            return
         keep = tuple(
             ckpt.status.target_directory for ckpt in draft.observed.checkpoints if ckpt.status.target_directory
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, CheckpointStatus
@@ -59,11 +59,11 @@ class Draft:
         """Add an effect; its intent must be in the status that this pass loaded."""
         self.effects.setdefault(owner, []).append(effect)
 
-    def set(self, **update: Any) -> None:
+    def set(self, **update: object) -> None:
         """Change fields of the StreamJob's status."""
         self.status = self.status.model_copy(update=update)
 
-    def set_checkpoint(self, checkpoint: Checkpoint, **update: Any) -> None:
+    def set_checkpoint(self, checkpoint: Checkpoint, **update: object) -> None:
         """Change fields of a Checkpoint's status."""
         name = checkpoint.metadata.name
         self.checkpoint_statuses[name] = self.checkpoint_statuses[name].model_copy(update=update)

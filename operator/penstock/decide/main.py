@@ -26,6 +26,8 @@ def decide(observed: Observed) -> Decision:
     if observed.job is not None:
         if observed.job.metadata.terminating:
             deletion.proceed(draft)
+        elif observed.namespace_terminating:
+            draft.waiting = "the namespace is being deleted"
         else:
             _present(draft)
         report.report(draft)
@@ -50,13 +52,8 @@ def _present(draft: Draft) -> None:
         # The number of attempts stays: the names of the stop's Checkpoints are made of it.
         draft.set(next_stop_attempt_at=None, start_attempts=0, next_start_at=None)
     intent, live = job.status.intent, live_run(job)
-    if isinstance(intent, StartIntent):
-        start.proceed(draft, intent)
-    elif isinstance(intent, StopIntent):
-        _follow(draft)
-        stop.proceed(draft, intent)
-    elif isinstance(intent, TeardownIntent):
-        stop.proceed_teardown(draft, intent)
+    if intent is not None:
+        _carry_on(draft, intent)
     elif live is not None:
         draft.wake(_RESYNC_SECONDS if live.confirmed else _BUSY_SECONDS)
         run.proceed(draft, live)
@@ -64,9 +61,22 @@ def _present(draft: Draft) -> None:
         return
     elif job.spec.state is DesiredState.RUNNING:
         _begin(draft)
+    elif start.strays_go(draft):
+        return
     elif job.status.run is not None and job.status.run.end_state in (EndState.FAILED, EndState.CANCELED):
         # Stopped by the user now: setting the state to Running again is a new start.
         draft.set(run=job.status.run.model_copy(update={"end_state": EndState.STOPPED}))
+
+
+def _carry_on(draft: Draft, intent: StartIntent | StopIntent | TeardownIntent) -> None:
+    """Do what an earlier pass wrote down that it would do."""
+    if isinstance(intent, StartIntent):
+        start.proceed(draft, intent)
+    elif isinstance(intent, StopIntent):
+        _follow(draft)
+        stop.proceed(draft, intent)
+    else:
+        stop.proceed_teardown(draft, intent)
 
 
 def _follow(draft: Draft) -> None:

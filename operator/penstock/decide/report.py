@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.api import constants
 from penstock.api.streamjob import DesiredState
-from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, TeardownIntent
+from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, StopIntent, TeardownIntent
 from penstock.decide.draft import Draft
 from penstock.flink.answers import FlinkJob
 from penstock.model import Unknown
@@ -35,19 +35,22 @@ def _state(draft: Draft) -> JobState:
     status, job = draft.status, draft.job
     if job.metadata.terminating:
         return JobState.DELETING
-    intent = status.intent
-    if isinstance(intent, StartIntent):
-        return JobState.STARTING
-    if intent is not None:
-        if isinstance(intent, TeardownIntent):
-            return _tearing_down(draft, intent)
-        return status.state or JobState.STOPPING
+    if status.intent is not None:
+        return _under_way(draft, status.intent)
     run = status.run
     if run is None:
-        return JobState.PENDING
+        return JobState.STOPPED if job.spec.state is DesiredState.STOPPED else JobState.PENDING
     if run.ended_at is not None:
         return _ended(draft, run)
     return JobState.RUNNING if run.confirmed else JobState.STARTING
+
+
+def _under_way(draft: Draft, intent: StartIntent | StopIntent | TeardownIntent) -> JobState:
+    if isinstance(intent, StartIntent):
+        return JobState.STARTING
+    if isinstance(intent, TeardownIntent):
+        return _tearing_down(draft, intent)
+    return draft.status.state or JobState.STOPPING
 
 
 def _tearing_down(draft: Draft, intent: TeardownIntent) -> JobState:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from penstock import names
+from penstock.api.checkpoint import Phase, Source
 from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade
 from penstock.api.streamjob_status import (
     Applied,
@@ -13,9 +15,8 @@ from penstock.api.streamjob_status import (
     StopMethod,
     StopReason,
 )
-from penstock import names
 from penstock.clock import from_millis
-from penstock.decide import stop
+from penstock.decide import start, stop
 from penstock.decide.change import Change, changed_fields, spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import start_value, wants_restart
@@ -96,6 +97,9 @@ def _restored_as_asked(run: Run, began: StartedFrom, flink: FlinkJob) -> bool | 
 
 def _ended_by_itself(draft: Draft, run: Run, flink: FlinkJob) -> None:
     """The job came to an end that nobody asked the operator for. A finished job is never run again by itself."""
+    if flink.state == "FINISHED" and _was_stopped_by_us(draft, run):
+        stop.teardown(draft, run.id, "Stop", EndState.STOPPED)
+        return
     if flink.state == "FINISHED":
         draft.say("Normal", "Finished", f"run {run.id} has read all of its sources")
         stop.teardown(draft, run.id, "Finished", EndState.FINISHED)
@@ -105,6 +109,18 @@ def _ended_by_itself(draft: Draft, run: Run, flink: FlinkJob) -> None:
     draft.error(f"Job{end.capitalize()}", why)
     draft.say("Warning", f"Job{end.capitalize()}", why)
     stop.teardown(draft, run.id, f"{end}", end)
+
+
+def _was_stopped_by_us(draft: Draft, run: Run) -> bool:
+    """Whether a stop whose intent is gone (status lost, or refused too early) has ended the job after all."""
+    alive = (None, Phase.PENDING, Phase.CREATING, Phase.PRESENT, Phase.TIMEOUT)
+    return any(
+        ckpt.spec.source in (Source.STOP, Source.UPGRADE)
+        and ckpt.spec.origin is not None
+        and ckpt.spec.origin.run == run.id
+        and ckpt.status.phase in alive
+        for ckpt in draft.observed.checkpoints
+    )
 
 
 def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
@@ -127,8 +143,8 @@ def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
 def _cannot_complete_checkpoints(draft: Draft, run: Run, objects: RunObjects) -> bool:
     """Whether the ConfigMap with the checkpoint pointers was deleted under a running job.
 
-    Flink does not make it again: the job goes on, but no checkpoint ever completes (measured on 2.3.0), and what it does
-    meanwhile is lost at its next failure. Its newest complete checkpoint is in the store: a new run starts from that.
+    Flink does not make it again: the job goes on, but no checkpoint ever completes (measured on 2.3.0), and what it
+    does meanwhile is lost at its next failure. Its newest complete checkpoint is in the store: a new run starts there.
     """
     flink = draft.observed.flink
     runs = run.confirmed and isinstance(flink, FlinkJob) and flink.all_running
@@ -145,14 +161,15 @@ def _repair(draft: Draft, run: Run, objects: RunObjects) -> None:
     """Make missing objects again. The permit is never made again: the guard decides whether a start is allowed."""
     if objects.stale_pods:
         draft.act(DeletePods(objects.stale_pods))
-    if not (objects.missing or objects.drifted or objects.creating):
+    gone = not objects.objects
+    if not (gone or objects.missing or objects.drifted or objects.creating):
         return
     recorded = recorded_spec(draft.observed, run.job_version)
     began = draft.status.started_from
     if recorded is None or began is None:
         return
-    if objects.missing or objects.drifted:
-        what = ", ".join(objects.missing) or "the number of TaskManagers"
+    if gone or objects.missing or objects.drifted:
+        what = "all objects" if gone else ", ".join(objects.missing) or "the number of TaskManagers"
         draft.say("Normal", "Repaired", f"made again: {what}")
     draft.act(
         ApplyRun(
@@ -161,7 +178,7 @@ def _repair(draft: Draft, run: Run, objects: RunObjects) -> None:
             draft.status.applied_spec_hash,
             recorded,
             began.location or "",
-            objects.started_from,
+            start.as_json(began),
         )
     )
 

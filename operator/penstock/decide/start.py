@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from penstock.api.base import dump
 from penstock.api.checkpoint import Phase
-from penstock.api.streamjob import StartFrom
+from penstock.api.streamjob import StartFrom, StreamJobSpec
 from penstock.api.streamjob_status import Applied, JobState, Run, StartedFrom, StartIntent, StartKind
 from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
-from penstock.decide.needs import start_value
+from penstock.decide.needs import is_being_cleared, start_value
 from penstock.model import ApplyRun, DeleteRun, GrantPermit, Observed, RecordRevision, StoredState, Unknown
 
 
@@ -43,7 +42,7 @@ def _named(observed: Observed, name: str, states: tuple[StoredState, ...]) -> St
     checkpoint = next((ckpt for ckpt in observed.checkpoints if ckpt.metadata.name == name), None)
     if checkpoint is None:
         return Refusal("CheckpointNotFound", f"{field}: this job has no such Checkpoint; {instead}")
-    if checkpoint.metadata.terminating:
+    if checkpoint.metadata.terminating or is_being_cleared(checkpoint):
         return Refusal("CheckpointDeleting", f"{field} is being deleted; {instead}")
     if checkpoint.status.phase is not Phase.PRESENT:
         phase = checkpoint.status.phase or "not taken yet"
@@ -100,8 +99,11 @@ def _newest_of_all(
     return StartedFrom(kind=StartKind.EMPTY, time=observed.now, reason="the store holds nothing of this job's name")
 
 
-def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom:
+def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom | Refusal:
     owner = next((ckpt for ckpt in observed.checkpoints if ckpt.status.location == state.location), None)
+    if owner is not None and is_being_cleared(owner):
+        name = owner.metadata.name
+        return Refusal("CheckpointDeleting", f"the newest state is Checkpoint {name}, which is being deleted: waiting")
     return StartedFrom(
         kind=StartKind.CHECKPOINT if owner else StartKind.RETAINED,
         checkpoint=owner.metadata.name if owner else None,
@@ -115,13 +117,7 @@ def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom:
 
 def begin(draft: Draft, wish: StartFrom) -> None:
     """Record the intent to start a run, or say why not. Nothing is made yet."""
-    strays = [objects for objects in draft.observed.runs if objects.objects or objects.pods]
-    if strays:
-        # Two runs never share anything: whatever is left of another one goes first.
-        for objects in strays:
-            draft.act(DeleteRun(objects.run))
-        draft.waiting = "the pods of an earlier run are going away"
-        draft.wake(1)
+    if strays_go(draft):
         return
     chosen = choose(draft.observed, wish)
     if isinstance(chosen, Unknown):
@@ -149,6 +145,17 @@ def begin(draft: Draft, wish: StartFrom) -> None:
     draft.wake(0)
 
 
+def strays_go(draft: Draft) -> bool:
+    """Two runs never share anything: whatever is left of one that no status names goes first. True while it goes."""
+    strays = [objects for objects in draft.observed.runs if objects.objects or objects.pods]
+    for objects in strays:
+        draft.act(DeleteRun(objects.run))
+    if strays:
+        draft.waiting = "the pods of an earlier run are going away"
+        draft.wake(1)
+    return bool(strays)
+
+
 def proceed(draft: Draft, intent: StartIntent) -> None:
     """Carry out a start whose intent was in the status that this pass loaded."""
     spec = draft.job.spec
@@ -169,7 +176,7 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
         draft.wake(1)
         return
     draft.act(
-        ApplyRun(intent.run, intent.job_version, intent.spec_hash, recorded, began.location or "", _as_json(began))
+        ApplyRun(intent.run, intent.job_version, intent.spec_hash, recorded, began.location or "", as_json(began))
     )
     draft.set(
         intent=None,
@@ -188,13 +195,12 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
     draft.wake(1)
 
 
-def recorded_spec(observed: Observed, version: int) -> Any:
+def recorded_spec(observed: Observed, version: int) -> StreamJobSpec | None:
     """The spec of a job version as its ControllerRevision recorded it, read back into the model; None without one."""
-    if observed.job is None:
-        return None
     revision = next((each for each in observed.revisions if each.version == version), None)
-    return type(observed.job.spec).model_validate(dict(revision.spec)) if revision else None
+    return StreamJobSpec.model_validate(dict(revision.spec)) if revision else None
 
 
-def _as_json(began: StartedFrom) -> str:
+def as_json(began: StartedFrom) -> str:
+    """A StartedFrom as the annotation of the run's Job holds it."""
     return json.dumps(dump(began), sort_keys=True)

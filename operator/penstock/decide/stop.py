@@ -66,7 +66,7 @@ def proceed(draft: Draft, intent: StopIntent) -> None:
     if ended is not None:
         _taken_down(draft, intent, ended)
     elif intent.method is StopMethod.KILL:
-        _taken_down(draft, intent, EndState.LOST)
+        _taken_down(draft, intent, EndState.STOPPED)
     elif intent.method is StopMethod.CANCEL:
         _cancel(draft, intent)
     else:
@@ -100,12 +100,16 @@ def _end_state(flink_state: str, intent: StopIntent) -> EndState:
 
 
 def _cancel(draft: Draft, intent: StopIntent) -> None:
-    if draft.now >= intent.deadline:
+    draft.waiting = "Flink cancels the job"
+    answers = isinstance(draft.observed.flink, FlinkJob)
+    # Counted from when Flink was asked: an operator that was away for an hour still asks first.
+    limit = intent.triggered_at + CANCEL_LIMIT if answers and intent.triggered_at else intent.deadline
+    if draft.now >= limit and (intent.triggered_at or not answers):
         draft.say("Warning", "Killed", "Flink did not cancel the job in time; its pods are deleted")
         _taken_down(draft, intent, EndState.LOST)
-        return
-    draft.act(CancelJob(intent.run))
-    draft.waiting = "Flink cancels the job"
+    elif answers:
+        draft.act(CancelJob(intent.run))
+        draft.set(intent=intent.model_copy(update={"triggered_at": intent.triggered_at or draft.now}))
 
 
 def _with_savepoint(draft: Draft, intent: StopIntent) -> None:
@@ -130,6 +134,14 @@ def _with_savepoint(draft: Draft, intent: StopIntent) -> None:
         draft.waiting = "the savepoint is complete; Flink ends the job"
         if draft.now >= intent.deadline:
             _attempt_failed(draft, intent, "the savepoint is complete, but the job did not end")
+    elif draft.now >= intent.deadline:
+        draft.stalled(
+            "StopOverdue",
+            f"Checkpoint {checkpoint.metadata.name} is neither complete nor refused, and Flink may not answer. It is "
+            "followed to its end, so that nothing is lost; to end the job without it, delete the StreamJob or its "
+            "JobManager's pod",
+            retry_seconds=2,
+        )
 
 
 def _attempt_failed(draft: Draft, intent: StopIntent, why: str) -> None:

@@ -25,7 +25,7 @@ class FlinkRest:
         """One look at a job, or None when this JobManager does not know it (yet)."""
         job = await self._call("GET", f"{base}/jobs/{run}", missing=True)
         if job is None:
-            return None
+            return await self._application(base)
         checkpoints = await self._call("GET", f"{base}/jobs/{run}/checkpoints", missing=True)
         view = parse_job(job, checkpoints or {})
         if view.state != "FAILED":
@@ -33,6 +33,20 @@ class FlinkRest:
         exceptions = await self._call("GET", f"{base}/jobs/{run}/exceptions", missing=True)
         return FlinkJob(
             view.state, view.all_running, view.restored, view.completed, view.history, _root_cause(exceptions or {})
+        )
+
+    async def _application(self, base: str) -> FlinkJob | None:
+        """An application that ended without ever making a job (a script without an INSERT) shows only here."""
+        answer = await self._call("GET", f"{base}/applications/overview", missing=True)
+        ended = [
+            str(each.get("status"))
+            for each in (answer or {}).get("applications", [])
+            if each.get("status") in ("FINISHED", "FAILED") and not each.get("jobs")
+        ]
+        if not ended:
+            return None
+        return FlinkJob(
+            "FAILED", failure=f"the application ended ({ended[0]}) without making a job: it needs an INSERT"
         )
 
     async def trigger(self, base: str, run: str, trigger_id: str) -> Trigger:

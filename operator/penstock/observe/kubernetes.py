@@ -167,7 +167,9 @@ def _troubles(pod: Manifest) -> list[str]:
         waiting = container.get("state", {}).get("waiting") or {}
         if waiting.get("reason") in _WAITING_TROUBLES:
             found.append(f"pod {name}: {waiting['reason']} {waiting.get('message', '')}".strip()[:300])
-    for condition in status.get("conditions", []):
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            found.append(f"pod {name}: {condition.get('reason', '')} {condition.get('message', '')}".strip()[:300])
+    found += [
+        f"pod {name}: {condition.get('reason', '')} {condition.get('message', '')}".strip()[:300]
+        for condition in status.get("conditions", [])
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False"
+    ]
     return found

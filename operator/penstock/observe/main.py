@@ -17,7 +17,7 @@ from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
 from penstock.decide.needs import Needs, needs
-from penstock.errors import PenstockError, Refused
+from penstock.errors import PenstockError, Refused, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
 from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown
@@ -81,6 +81,10 @@ def _read(kind: type[_M], stored: dict[str, Any] | None) -> tuple[_M | None, tup
     for problem in problems:
         meta = stored["metadata"]
         log.warning("%s %s/%s: %s", stored.get("kind"), meta.get("namespace"), meta["name"], problem)
+    if found is None:
+        # Not the same as gone: nothing may be decided about an object that cannot be read.
+        msg = f"{stored.get('kind')} {stored['metadata']['name']} cannot be read: {'; '.join(map(str, problems))}"
+        raise RetryLater(msg)
     return found, ()
 
 

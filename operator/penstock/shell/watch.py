@@ -25,24 +25,24 @@ def registry(add: Add) -> kopf.OperatorRegistry:
     found = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=found)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own keywords, passed on
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.STREAMJOBS, registry=found)
-    async def stream_job(*, namespace: str | None, name: str, **_: Any) -> None:
+    async def stream_job(*, namespace: str | None, name: str, **_: object) -> None:
         add(JobKey(namespace or "", name))
 
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.CHECKPOINTS, registry=found)
-    async def checkpoint(*, namespace: str | None, spec: kopf.Spec, **_: Any) -> None:
+    async def checkpoint(*, namespace: str | None, spec: kopf.Spec, **_: object) -> None:
         job = (spec.get("jobRef") or {}).get("name")
         if job:
             add(JobKey(namespace or "", job))
 
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.CHECKPOINT_STORES, registry=found)
-    async def store(*, name: str, **_: Any) -> None:
+    async def store(*, name: str, **_: object) -> None:
         add(name)
 
-    async def owned(*, namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
+    async def owned(*, namespace: str | None, labels: kopf.Labels, **_: object) -> None:
         job = labels.get(constants.LABEL_JOB)
         if job:
             add(JobKey(namespace or "", job))

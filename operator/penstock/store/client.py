@@ -151,7 +151,7 @@ class ObjectStore:
                 raise RetryLater(msg)
 
     async def warnings(self) -> tuple[str, ...]:
-        """What makes "gone" not gone in this bucket, as sentences. A store that does not know the question says none."""
+        """What makes "gone" not gone in this bucket, as sentences; none where the store does not know."""
         questions: tuple[tuple[str, Callable[[], bool], str], ...] = (
             (
                 "versioning",

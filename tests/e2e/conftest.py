@@ -1,0 +1,49 @@
+"""A lab of its own for the end-to-end tests: Kafka, S3 and a store in a namespace that is deleted afterwards."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+from lab import Kubectl, Lab  # noqa: E402
+
+from demo import data  # noqa: E402
+
+NAMESPACE = "penstock-e2e"
+
+
+@pytest.fixture(scope="session")
+def lab(kubectl: Kubectl) -> Iterator[Lab]:
+    """The lab; what an earlier run that was killed left is taken away first."""
+    data.fetch()
+    lab = Lab(kubectl, NAMESPACE)
+    _remove(kubectl)
+    for name in ("namespace", "s3", "kafka", "tools"):
+        lab.apply(f"manifests/demo/{name}.yaml")
+    for workload in ("deployment/versitygw", "statefulset/kafka", "deployment/tools"):
+        kubectl("-n", NAMESPACE, "rollout", "status", workload, "--timeout=120s", seconds=130)
+    yield lab
+    logs = kubectl("-n", "penstock-system", "logs", "deployment/penstock", "--tail=-1", check=False).stdout
+    Path(os.environ.get("PENSTOCK_LOGS", str(ROOT / ".venv"))).joinpath("operator.log").write_text(logs)
+    _remove(kubectl)
+
+
+def _remove(kubectl: Kubectl) -> None:
+    """Jobs first, while the operator and the store can still do their part."""
+    if not kubectl("get", "namespace", NAMESPACE, "--ignore-not-found").stdout:
+        return
+    for kind in ("streamjobs", "checkpoints"):
+        pinned = '{"spec":{"pinned":false,"deletionPolicy":"Retain"}}'
+        for name in kubectl("-n", NAMESPACE, "get", kind, "-o", "name").stdout.split():
+            if kind == "checkpoints":
+                kubectl("-n", NAMESPACE, "patch", name, "--type=merge", "-p", pinned)
+        kubectl("-n", NAMESPACE, "delete", kind, "--all", "--timeout=100s", seconds=110)
+    kubectl("delete", "checkpointstore", NAMESPACE, "--ignore-not-found", "--timeout=40s")
+    kubectl("delete", "namespace", NAMESPACE, "--timeout=100s", seconds=110)

@@ -1,0 +1,159 @@
+"""What an end-to-end test does as a user and as an adversary: kubectl, and looks at the topics."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from demo import check, data, oracle
+from demo.topic import Record
+
+ROOT = Path(__file__).parents[2]
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+_DEMO = "penstock-demo"
+
+
+class Lab:
+    """One namespace with Kafka, S3, a store and what the test makes in it."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+        self._kubectl = kubectl
+        self.namespace = namespace
+        self._began = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """A line for whoever reads the test's output, with the seconds since the lab was opened."""
+        print(f"[{time.monotonic() - self._began:6.1f} s] {text}", flush=True)
+
+    def kubectl(self, *arguments: str, **options: Any) -> str:
+        """kubectl in the lab's namespace."""
+        return str(self._kubectl("-n", self.namespace, *arguments, **options).stdout)
+
+    def apply(self, name: str, edit: Callable[[str], str] = lambda text: text) -> None:
+        """Apply a manifest of the repository, moved into the lab's namespace and store."""
+        text = (ROOT / name).read_text().replace(_DEMO, self.namespace)
+        text = text.replace("name: demo-store", f"name: {self.namespace}").replace(
+            "store: demo", f"store: {self.store}"
+        )
+        text = text.replace(
+            "kind: CheckpointStore\nmetadata:\n  name: demo", f"kind: CheckpointStore\nmetadata:\n  name: {self.store}"
+        )
+        self._kubectl("apply", "--server-side", "-f", "-", given=edit(text))
+
+    def create(self, manifest: dict[str, Any]) -> None:
+        """Apply an object."""
+        manifest["metadata"].setdefault("namespace", self.namespace)
+        self._kubectl("apply", "--server-side", "-f", "-", given=manifest)
+
+    @property
+    def store(self) -> str:
+        """Name of the lab's CheckpointStore."""
+        return self.namespace
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """An object, {} when there is none."""
+        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
+        return dict(json.loads(text)) if text.strip() else {}
+
+    def items(self, kind: str, *arguments: str) -> list[dict[str, Any]]:
+        """Objects of a kind."""
+        return list(json.loads(self.kubectl("get", kind, *arguments, "-o", "json"))["items"])
+
+    def job(self, name: str = "flights") -> dict[str, Any]:
+        """The StreamJob's status."""
+        return dict(self.get("streamjob", name).get("status") or {})
+
+    def patch(self, spec: dict[str, Any], name: str = "flights") -> None:
+        """Change a StreamJob's spec as a user does."""
+        self.kubectl("patch", "streamjob", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def until(self, what: str, ask: Callable[[], Any], seconds: float = 180, every: float = 0.5) -> Any:
+        """Wait until something is so; the answer. Fails with what was waited for, and the job's status."""
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = ask()
+            if answer:
+                self.say(what)
+                return answer
+            if time.monotonic() > deadline:
+                pods = self.kubectl("get", "pods,streamjobs,checkpoints", "-o", "wide")
+                told = json.dumps(self.job(), indent=1)
+                raise AssertionError(f"waited {seconds} s in vain: {what}\n{pods}\n{told}")
+            time.sleep(every)
+
+    def runs(self, name: str = "flights") -> dict[str, Any] | None:
+        """The status when the job runs as its spec asks, confirmed by Flink."""
+        found = self.get("streamjob", name)
+        status = found.get("status") or {}
+        fresh = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
+        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", []))
+        return status if fresh and ready and status.get("state") == "Running" else None
+
+    def completes(self, after: int, name: str = "flights") -> bool:
+        """Whether a checkpoint with a number above `after` is complete."""
+        latest = self.job(name).get("latestCheckpoint") or {}
+        return int(latest.get("checkpointId", -1)) > after
+
+    def latest(self, name: str = "flights") -> int:
+        """Number of the newest complete checkpoint."""
+        return int((self.job(name).get("latestCheckpoint") or {}).get("checkpointId", 0))
+
+    def pods(self, component: str) -> list[dict[str, Any]]:
+        """The live pods of a component."""
+        items = self.items("pods", "-l", f"penstock.dev/component={component}")
+        return [each for each in items if each["status"].get("phase") in ("Pending", "Running")]
+
+    def kill(self, component: str) -> None:
+        """Kill all pods of a component at once, without a grace."""
+        for pod in self.pods(component):
+            self.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--wait=false")
+
+    # ------------------------------------------------------------ the topics
+
+    def read(self, topic: str) -> list[Record]:
+        """Every committed record of a topic."""
+        lines = self._tool("demo.read", "--topic", topic)
+        return [Record(partition, offset, value.encode()) for partition, offset, value in map(json.loads, lines)]
+
+    def ends(self, topic: str) -> list[int]:
+        """The end offset of each partition."""
+        return list(json.loads(self._tool("demo.read", "--topic", topic, "--ends")[0]))
+
+    def report(self) -> check.Report:
+        """The output topic beside the oracle."""
+        return check.compare(oracle.windows(data.load()), self.read("flights-hourly"))
+
+    def _tool(self, module: str, *arguments: str) -> list[str]:
+        bootstrap = f"--bootstrap=kafka.{self.namespace}.svc:9092"
+        command = ["exec", "deploy/tools", "--", "python3", "-m", module, bootstrap, *arguments]
+        return self.kubectl(*command).splitlines()
+
+    # ------------------------------------------------------------ the store
+
+    def keys(self, prefix: str = "") -> dict[str, int]:
+        """Keys below a prefix of the bucket, with their sizes, straight from the S3 server's pod."""
+        pod = self.items("pods", "-l", "app.kubernetes.io/name=versitygw")[0]
+        client = boto3.client(
+            "s3",
+            endpoint_url=f"http://{pod['status']['podIP']}:7070",
+            aws_access_key_id="penstock-demo",
+            aws_secret_access_key="penstock-demo-secret",  # noqa: S106 - of a throw-away server
+            region_name="us-east-1",
+        )
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket="penstock", Prefix=prefix)
+        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+
+    def directory(self, name: str) -> str:
+        """Key prefix of a StreamJob's directory."""
+        return f"demo/{self.namespace}/{name}-{self.get('streamjob', name)['metadata']['uid']}/"
+
+    def condition(self, kind: str, name: str, which: str) -> dict[str, Any]:
+        """One condition of an object."""
+        conditions = (self.get(kind, name).get("status") or {}).get("conditions", [])
+        return next((each for each in conditions if each["type"] == which), {})

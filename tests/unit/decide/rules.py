@@ -1,0 +1,143 @@
+"""The rule 'intent before effect', as a judge of one effect: its intent must be in the status that was loaded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from penstock import model
+from penstock.api import constants
+from penstock.api.checkpoint import Checkpoint, Phase
+from penstock.api.conditions import find_condition
+from penstock.api.streamjob_status import StartIntent, StopIntent, StopMethod, TeardownIntent
+from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
+from penstock.model import Effect, Observed
+
+
+def objection(observed: Observed, effect: Effect) -> str:
+    """Why an effect must not come from this position; empty when it may."""
+    allowed = _ALLOWED.get(type(effect))
+    return "" if allowed is None or allowed(observed, effect) else f"no intent for {effect} in the loaded status"
+
+
+def _intent(observed: Observed):
+    return observed.job.status.intent if observed.job else None
+
+
+def _checkpoint(observed: Observed, name: str) -> Checkpoint:
+    return next(each for each in observed.checkpoints if each.metadata.name == name)
+
+
+def _grant(observed: Observed, effect: model.GrantPermit) -> bool:
+    intent = _intent(observed)
+    return isinstance(intent, StartIntent) and intent.run == effect.run and not intent.permitted
+
+
+def _apply(observed: Observed, effect: model.ApplyRun) -> bool:
+    intent, run = _intent(observed), live_run(observed.job)
+    starts = isinstance(intent, StartIntent) and intent.run == effect.run and intent.permitted
+    return starts or (run is not None and run.id == effect.run and not isinstance(intent, StopIntent | TeardownIntent))
+
+
+def _trigger(observed: Observed, effect: model.TriggerSavepoint) -> bool:
+    checkpoint, intent = _checkpoint(observed, effect.checkpoint), _intent(observed)
+    status = checkpoint.status
+    announced = (
+        is_being_taken(checkpoint)
+        and status.trigger_id == effect.trigger_id
+        and (status.target_directory or "").rstrip("/") == effect.target
+        and status.run == effect.run
+    )
+    stops = isinstance(intent, StopIntent) and intent.checkpoint == effect.checkpoint
+    return announced and effect.stop == stops
+
+
+def _cancel(observed: Observed, effect: model.CancelJob) -> bool:
+    intent = _intent(observed)
+    return isinstance(intent, StopIntent) and intent.run == effect.run and intent.method is StopMethod.CANCEL
+
+
+def _delete_run(observed: Observed, effect: model.DeleteRun) -> bool:
+    intent, run = _intent(observed), live_run(observed.job)
+    return (isinstance(intent, TeardownIntent) and intent.run == effect.run) or run is None or run.id != effect.run
+
+
+def _delete_ha(observed: Observed, effect: model.DeleteHighAvailability) -> bool:
+    intent, objects = _intent(observed), observed.objects_of(effect.run)
+    known = not (objects.objects or objects.pods) and not observed.namespace_terminating
+    return isinstance(intent, TeardownIntent) and intent.run == effect.run and known
+
+
+def _delete_data(observed: Observed, effect: model.DeleteCheckpointData) -> bool:
+    checkpoint = _checkpoint(observed, effect.checkpoint)
+    ours = checkpoint.status.target_directory == effect.target_directory
+    return is_being_cleared(checkpoint) and ours and not observed.namespace_terminating
+
+
+def _delete_job_data(observed: Observed, effect: model.DeleteJobData) -> bool:
+    job = observed.job
+    kept = {ckpt.status.target_directory for ckpt in observed.checkpoints if ckpt.status.target_directory}
+    return (
+        job is not None
+        and job.metadata.terminating
+        and effect.job_uid == job.metadata.uid
+        and job.spec.on_delete.checkpoints == "Delete"
+        and not observed.namespace_terminating
+        and live_run(job) is None
+        and job.status.intent is None
+        and kept <= set(effect.keep)
+        and all(ckpt.status.phase is not None for ckpt in observed.checkpoints)
+    )
+
+
+def _delete_keys(observed: Observed, effect: model.DeleteKeys) -> bool:
+    checkpoint, listed = _checkpoint(observed, effect.checkpoint), observed.targets.get(effect.checkpoint)
+    partial = listed.partial if isinstance(listed, model.TargetListing) else ()
+    return is_being_taken(checkpoint) and set(effect.keys) <= set(partial)
+
+
+def _delete_checkpoint(observed: Observed, effect: model.DeleteCheckpoint) -> bool:
+    checkpoint = _checkpoint(observed, effect.name)
+    ended = checkpoint.status.phase in (Phase.CLEARED, Phase.FAILED, Phase.TIMEOUT)
+    goes = observed.job is not None and observed.job.metadata.terminating and not checkpoint.spec.pinned
+    return checkpoint.metadata.uid == effect.uid and (ended or goes)
+
+
+def _finalizer(observed: Observed, effect: model.SetFinalizer) -> bool:
+    """Letting go of an object: only of a deleted one of which nothing is left, or that is to leave it, or too late."""
+    if effect.present:
+        return True
+    if effect.kind == "Checkpoint":
+        checkpoint = _checkpoint(observed, effect.name)
+        keeps = checkpoint.spec.deletion_policy == "Retain" or observed.namespace_terminating
+        listed = observed.targets.get(effect.name)
+        empty = isinstance(listed, model.TargetListing) and listed.keys == 0
+        nothing = checkpoint.status.target_directory is None
+        return checkpoint.metadata.terminating and (keeps or nothing or (is_being_cleared(checkpoint) and empty))
+    job = observed.job
+    assert job is not None
+    since = job.metadata.deletion_timestamp
+    late = since is not None and observed.now >= since + timedelta(minutes=10)
+    left = any(each.objects or each.pods for each in observed.runs)
+    return job.metadata.terminating and (late or (live_run(job) is None and not left))
+
+
+_ALLOWED = {
+    model.GrantPermit: _grant,
+    model.ApplyRun: _apply,
+    model.TriggerSavepoint: _trigger,
+    model.CancelJob: _cancel,
+    model.DeleteRun: _delete_run,
+    model.DeleteHighAvailability: _delete_ha,
+    model.DeleteCheckpointData: _delete_data,
+    model.DeleteJobData: _delete_job_data,
+    model.DeleteKeys: _delete_keys,
+    model.DeleteCheckpoint: _delete_checkpoint,
+    model.SetFinalizer: _finalizer,
+}
+CANNOT_BE_TAKEN_BACK = tuple(_ALLOWED)
+
+
+def is_deleting(checkpoint: Checkpoint) -> bool:
+    """Whether the condition Deleting is True."""
+    found = find_condition(checkpoint.status.conditions, constants.DELETING)
+    return found is not None and found.status == "True"

@@ -1,0 +1,115 @@
+"""Anything may happen at any time: users, crashes, lost JobManagers, a store that is away. Nothing is ever broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from penstock.api.checkpoint import Phase
+from tests.unit.decide.test_scenarios import create
+from tests.unit.decide.toy import Toy, after
+
+Event = Callable[[Toy], object]
+
+
+def _delete_newest(toy: Toy) -> None:
+    if toy.checkpoints:
+        toy.delete(toy.checkpoints[-1].metadata.name)
+
+
+def _take(toy: Toy) -> None:
+    toy.create_checkpoint(f"manual-{toy._number()}")
+
+
+def _restore_oldest(toy: Toy) -> None:
+    present = [each for each in toy.checkpoints if each.status.phase is Phase.PRESENT]
+    if present:
+        toy.edit(startFrom={"checkpoint": {"name": present[0].metadata.name}})
+
+
+def _crash_soon(toy: Toy) -> None:
+    toy.crash_after = toy.operations + 1
+
+
+def _crash_later(toy: Toy) -> None:
+    toy.crash_after = toy.operations + 2
+
+
+def _set(name: str, value: object) -> Event:
+    def change(toy: Toy) -> None:
+        setattr(toy, name, value)
+
+    return change
+
+
+EVENTS: dict[str, Event] = {
+    "pass": Toy.reconcile,
+    "second": lambda toy: toy.tick(1),
+    "pass and second": lambda toy: (toy.reconcile(), toy.tick(1)),
+    "five of them": lambda toy: [(toy.reconcile(), toy.tick(1)) for _ in range(5)],
+    "minutes": lambda toy: toy.tick(400),
+    "stop": lambda toy: toy.edit(state="Stopped"),
+    "run": lambda toy: toy.edit(state="Running"),
+    "upgrade": lambda toy: toy.edit(parallelism=toy._number()),
+    "restart class": lambda toy: toy.edit(serviceAccountName=f"account-{toy._number()}"),
+    "latest": lambda toy: toy.edit(startFrom={"latest": {}}),
+    "restart": lambda toy: toy.edit(restartToken=str(toy._number())),
+    "take": _take,
+    "restore": _restore_oldest,
+    "delete newest": _delete_newest,
+    "keep one": lambda toy: toy.edit(checkpoints={"retention": {"numRetained": 1}}),
+    "JobManager dies": Toy.kill_job_managers,
+    "HA lost": Toy.lose_high_availability,
+    "crash": _crash_soon,
+    "crash later": _crash_later,
+    "store down": _set("store_down", value=True),
+    "store up": _set("store_down", value=False),
+    "flink down": _set("flink_down", value=True),
+    "flink up": _set("flink_down", value=False),
+    "savepoints fail": _set("savepoint_failure", "CheckpointException: no"),
+    "savepoints work": _set("savepoint_failure", ""),
+}
+
+
+def play(events: list[str], toy: Toy) -> Toy:
+    for name in events:
+        toy.trace.append(f"-- {name}")
+        EVENTS[name](toy)
+    return toy
+
+
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(sorted(EVENTS)), max_size=25))
+def test_nothing_is_broken_whatever_happens_and_all_ends_well(events: list[str]) -> None:
+    toy = play(events, after(create))
+    toy.store_down = toy.flink_down = False
+    toy.savepoint_failure = ""
+    toy.edit(state="Running", startFrom={"latest": {}})
+    for _ in range(4):  # pauses after failures are minutes
+        toy.tick(600)
+        toy.settle()
+    toy.trace.append(str(toy.summary()))
+    assert toy.violations == [], "\n".join(toy.trace)
+    stalled = next(each for each in toy.status.conditions if each.type == "Stalled")
+    runs = len(toy.live) == 1 and toy.summary()["ready"] == "True"
+    # The one good reason not to run: somebody deleted all that there was to start from.
+    assert runs or stalled.reason == "NothingToStartFrom", "\n".join(toy.trace[-80:])
+    assert all(each.status.phase not in (Phase.CREATING, Phase.PENDING) for each in toy.checkpoints)
+
+
+@pytest.mark.parametrize("down", ["store down", "flink down"])
+@pytest.mark.parametrize("wish", ["pass", "upgrade", "stop", "take", "restart", "restart class"])
+def test_unknown_is_not_failed(down: str, wish: str) -> None:
+    """While the store or Flink does not answer the job goes on; afterwards what was wished for is done."""
+    toy = play(["take", "five of them", down, wish], after(create))
+    starts = len(toy.starts)
+    for _ in range(30):
+        toy.reconcile()
+        toy.tick(2)
+    assert toy.violations == []
+    if down == "flink down":
+        assert len(toy.live) == 1
+        assert len(toy.starts) == starts
