@@ -5,6 +5,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/penstock
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# kubectl and pip where the machine has none: the cache's own come last.
+export PATH := $(PATH):$(CACHE)/bin:$(CACHE)/uv/bin
 RUN := PYTHONPATH=operator:. $(BIN)/python
 
 .PHONY: help

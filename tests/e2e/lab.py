@@ -51,6 +51,10 @@ class Lab:
         manifest["metadata"].setdefault("namespace", self.namespace)
         self._kubectl("apply", "--server-side", "-f", "-", given=manifest)
 
+    def create_cluster_wide(self, manifest: dict[str, Any]) -> None:
+        """Apply an object that has no namespace."""
+        self._kubectl("apply", "--server-side", "-f", "-", given=manifest)
+
     @property
     def store(self) -> str:
         """Name of the lab's CheckpointStore."""
@@ -136,17 +140,20 @@ class Lab:
 
     # ------------------------------------------------------------ the store
 
-    def keys(self, prefix: str = "") -> dict[str, int]:
-        """Keys below a prefix of the bucket, with their sizes, straight from the S3 server's pod."""
+    def s3(self) -> Any:
+        """A client of the lab's S3 server, straight to its pod."""
         pod = self.items("pods", "-l", "app.kubernetes.io/name=versitygw")[0]
-        client = boto3.client(
+        return boto3.client(
             "s3",
             endpoint_url=f"http://{pod['status']['podIP']}:7070",
-            aws_access_key_id="penstock-demo",
-            aws_secret_access_key="penstock-demo-secret",  # noqa: S106 - of a throw-away server
+            aws_access_key_id=self.namespace,
+            aws_secret_access_key=f"{self.namespace}-secret",
             region_name="us-east-1",
         )
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket="penstock", Prefix=prefix)
+
+    def keys(self, prefix: str = "") -> dict[str, int]:
+        """Keys below a prefix of the bucket, with their sizes."""
+        pages = self.s3().get_paginator("list_objects_v2").paginate(Bucket="penstock", Prefix=prefix)
         return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
 
     def directory(self, name: str) -> str:

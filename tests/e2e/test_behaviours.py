@@ -201,16 +201,35 @@ def test_stopping_without_a_savepoint_keeps_the_newest_checkpoint(counter: Lab) 
     assert status["startedFrom"]["checkpointId"] >= number
 
 
-def test_deleting_the_job_with_its_checkpoints_leaves_nothing(counter: Lab) -> None:
+def of_counter(lab: Lab) -> list[dict[str, Any]]:
+    return [each for each in lab.items("checkpoints") if each["spec"]["jobRef"]["name"] == "counter"]
+
+
+def test_deleting_the_job_with_its_checkpoints_leaves_only_what_says_retain_or_is_pinned(counter: Lab) -> None:
     lab = counter
+    take(lab, "kept", deletionPolicy="Retain")
     directory = lab.directory("counter")
-    assert lab.keys(directory)
+    before = set(lab.keys(directory))
     lab.kubectl("delete", "streamjob", "counter", "--timeout=100s", seconds=110)
-    assert not lab.keys(directory)
-    assert not [each for each in lab.items("checkpoints") if each["spec"]["jobRef"]["name"] == "counter"]
+    kept = of_counter(lab)
+    assert "kept" in {each["metadata"]["name"] for each in kept}
+    assert all(each["spec"].get("pinned") or each["spec"].get("deletionPolicy") == "Retain" for each in kept)
+    homes = tuple(each["status"]["targetDirectory"].removeprefix("s3://penstock/") for each in kept)
+    assert set(lab.keys(directory)) == {key for key in before if key.startswith(homes)}
     left = lab.items("configmaps,pods,services,deployments,jobs", "-l", "penstock.dev/job=counter")
     assert not [each for each in left if "deletionTimestamp" not in each["metadata"]]
     assert not lab.items("configmaps", "-l", "type=flink-native-kubernetes")
+
+
+def test_a_checkpoint_of_a_job_that_is_gone_can_still_be_deleted_with_its_data(counter: Lab) -> None:
+    lab = counter
+    for found in of_counter(lab):
+        name, where = found["metadata"]["name"], found["status"]["targetDirectory"].removeprefix("s3://penstock/")
+        assert lab.keys(where)
+        spec = '{"spec":{"deletionPolicy":"Delete","pinned":false}}'
+        lab.kubectl("patch", "checkpoint", name, "--type=merge", "-p", spec)
+        lab.kubectl("delete", "checkpoint", name, "--timeout=40s")
+        assert not lab.keys(where)
 
 
 def test_a_job_that_has_read_everything_is_finished_and_never_run_again(lab: Lab) -> None:

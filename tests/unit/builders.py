@@ -259,7 +259,7 @@ def stored(location: str, number: int = 1, **more: Any) -> StoredState:
     base: dict[str, Any] = {
         "modified": BEFORE + timedelta(seconds=number),
         "savepoint": is_savepoint,
-        "run": RUN if is_savepoint else location.split("/checkpoints/")[1].split("/")[0],
+        "run": RUN if is_savepoint else location.split("/")[-2],
         "job_uid": JOB_UID,
         "size_bytes": 1000,
     }

@@ -71,6 +71,8 @@ class StartedFrom(Model):
 
     kind: StartKind
     """Empty, Checkpoint, or Retained (found in the store)."""
+    text: str = ""
+    """The same for people: the Checkpoint's name, chk-N of a run, or Empty."""
     checkpoint: str | None = None
     """Name of the Checkpoint."""
     location: str | None = None

@@ -19,7 +19,7 @@ from penstock.clock import from_millis
 from penstock.decide import start, stop
 from penstock.decide.change import Change, changed_fields, spec_hash
 from penstock.decide.draft import Draft
-from penstock.decide.needs import start_value, wants_restart
+from penstock.decide.needs import is_being_taken, start_value, wants_restart
 from penstock.decide.start import Refusal, choose, recorded_spec
 from penstock.flink.answers import FlinkJob
 from penstock.model import ApplyRun, DeletePods, Manager, RunObjects, Unknown
@@ -112,15 +112,19 @@ def _ended_by_itself(draft: Draft, run: Run, flink: FlinkJob) -> None:
 
 
 def _was_stopped_by_us(draft: Draft, run: Run) -> bool:
-    """Whether a stop whose intent is gone (status lost, or refused too early) has ended the job after all."""
-    alive = (None, Phase.PENDING, Phase.CREATING, Phase.PRESENT, Phase.TIMEOUT)
-    return any(
-        ckpt.spec.source in (Source.STOP, Source.UPGRADE)
-        and ckpt.spec.origin is not None
-        and ckpt.spec.origin.run == run.id
-        and ckpt.status.phase in alive
-        for ckpt in draft.observed.checkpoints
-    )
+    """Whether a stop whose intent is gone (status lost, or refused too early) has ended the job after all.
+
+    Its savepoint must be the last thing that the run did: a job that went on after one has come to its own end.
+    """
+    latest = draft.status.latest_checkpoint
+    for checkpoint in draft.observed.checkpoints:
+        spec, status = checkpoint.spec, checkpoint.status
+        ours = spec.source in (Source.STOP, Source.UPGRADE) and spec.origin is not None and spec.origin.run == run.id
+        under_way = status.phase in (None, Phase.PENDING) or is_being_taken(checkpoint)
+        last = status.phase is Phase.PRESENT and latest is not None and latest.location == status.location
+        if ours and (under_way or last):
+            return True
+    return False
 
 
 def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
@@ -132,6 +136,8 @@ def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
         return
     ends = {"FINISHED": EndState.FINISHED, "CANCELED": EndState.CANCELED, "FAILED": EndState.FAILED}
     end = ends.get(result or "", EndState.LOST)
+    if end is EndState.FINISHED and _was_stopped_by_us(draft, run):
+        end = EndState.STOPPED
     if end is EndState.LOST:
         why = objects.crash or objects.manager_message or f"{objects.manager}"
         message = f"the JobManager of run {run.id} cannot go on: {why}"

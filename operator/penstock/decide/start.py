@@ -13,6 +13,7 @@ from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, start_value
 from penstock.model import ApplyRun, DeleteRun, GrantPermit, Observed, RecordRevision, StoredState, Unknown
+from penstock.names import short
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Refusal:
 def choose(observed: Observed, wish: StartFrom) -> StartedFrom | Refusal | Unknown:
     """What a start with this wish starts from. Needs a listing of the store for everything but `empty`."""
     if wish.empty is not None:
-        return StartedFrom(kind=StartKind.EMPTY, time=observed.now, reason="spec.startFrom.empty asks for it")
+        return _empty(observed, "spec.startFrom.empty asks for it")
     listing = observed.listing
     if listing is None or isinstance(listing, Unknown):
         return listing or Unknown("the store has not been listed in this pass")
@@ -69,11 +70,7 @@ def _latest(observed: Observed, states: tuple[StoredState, ...], *, any_director
         newest = max(own, key=lambda state: (state.checkpoint_id, state.modified))
         return _from(observed, newest, "the newest complete state of the last run")
     if began.kind is StartKind.EMPTY:
-        return StartedFrom(
-            kind=StartKind.EMPTY,
-            time=observed.now,
-            reason="the last run had started empty and completed no checkpoint",
-        )
+        return _empty(observed, "the last run had started empty and completed no checkpoint")
     again = next((state for state in states if state.location == began.location), None)
     if again is None:
         return Refusal(
@@ -96,7 +93,11 @@ def _newest_of_all(
             "the store holds a directory of this job's name but nothing in it can be started from; write "
             "spec.startFrom.empty: {} to begin without state, or spec.startFrom.checkpoint.name",
         )
-    return StartedFrom(kind=StartKind.EMPTY, time=observed.now, reason="the store holds nothing of this job's name")
+    return _empty(observed, "the store holds nothing of this job's name")
+
+
+def _empty(observed: Observed, reason: str) -> StartedFrom:
+    return StartedFrom(kind=StartKind.EMPTY, text=StartKind.EMPTY.value, time=observed.now, reason=reason)
 
 
 def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom | Refusal:
@@ -106,6 +107,7 @@ def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom | 
         return Refusal("CheckpointDeleting", f"the newest state is Checkpoint {name}, which is being deleted: waiting")
     return StartedFrom(
         kind=StartKind.CHECKPOINT if owner else StartKind.RETAINED,
+        text=owner.metadata.name if owner else f"chk-{state.checkpoint_id} of {short(state.run)}",
         checkpoint=owner.metadata.name if owner else None,
         location=state.location,
         checkpoint_id=state.checkpoint_id,

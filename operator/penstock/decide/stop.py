@@ -63,7 +63,9 @@ def proceed(draft: Draft, intent: StopIntent) -> None:
     """Carry out a stop whose intent was in the status that this pass loaded."""
     draft.wake(1)
     ended = _ended(draft, intent)
-    if ended is not None:
+    if ended is None and isinstance(draft.observed.job_result, Unknown):
+        draft.waiting = f"how the run ended is not known yet: {draft.observed.job_result.reason}"
+    elif ended is not None:
         _taken_down(draft, intent, ended)
     elif intent.method is StopMethod.KILL:
         _taken_down(draft, intent, EndState.STOPPED)

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def flights() -> list[Flight]:
-    """The real data; they are no part of the repository."""
-    if not data.path().exists():
-        pytest.skip(f"{data.path()} is not there: `python3 -m demo fetch` gets it")
+    """The real data; they are no part of the repository, and are fetched into the cache the first time."""
+    data.fetch()
     return data.load()
 
 

@@ -1,0 +1,378 @@
+"""Positions of a job that runs: following it, repairing it, and what a new spec asks of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from penstock.api.reading import Problem
+from penstock.decide.change import spec_hash
+from penstock.flink.answers import FlinkJob
+from penstock.model import ApplyRun, DeletePods, Manager, StoreView, Unknown
+from tests.unit.builders import (
+    NOW,
+    OLD_RUN,
+    RUN,
+    checkpoint,
+    flink,
+    job,
+    listing,
+    live,
+    observed,
+    restored,
+    retained,
+    revision,
+    run_objects,
+    savepoint,
+    started_from,
+    stats,
+    stored,
+)
+from tests.unit.decide.moves import Moves, moves
+
+SILENT = [Unknown("time-out"), None]
+"""Flink does not answer; a JobManager that was just made again does not know the job."""
+
+
+def running(status: dict[str, Any] | None = None, spec: dict[str, Any] | None = None, **more: Any) -> Moves:
+    return moves(observed(job(live() if status is None else status, **(spec or {})), **more))
+
+
+def test_a_job_that_runs_well_is_ready_and_left_alone():
+    found = running()
+    assert (found.effects, found.intent, found.events) == ((), "", ())
+    assert found.status.state == "Running"
+    assert found.condition("Ready").status == "True"
+    assert found.condition("Stalled").status == "False"
+    assert found.condition("Reconciling").status == "False"
+    assert found.wake == 10
+
+
+def test_the_second_look_writes_nothing():
+    first = running()
+    again = job(live()).model_copy(update={"status": first.status})
+    assert moves(observed(again)).status == first.status
+
+
+def test_what_flink_says_is_written_down():
+    found = running(flink=flink(completed=stats(9)))
+    assert found.status.latest_checkpoint.checkpoint_id == 9
+    assert found.status.latest_checkpoint.location == retained(9)
+    assert found.status.run.flink_state == "RUNNING"
+
+
+# ---------------------------------------------------------------- confirming
+
+CONFIRMING = {
+    "empty": (started_from(), flink(completed=None), True, ""),
+    "as asked": (started_from(savepoint(1)), flink(restored=restored(savepoint(1))), True, ""),
+    "as asked, with a slash": (started_from(savepoint(1)), flink(restored=restored(savepoint(1) + "/")), True, ""),
+    "after a failover, one of its own": (started_from(savepoint(1)), flink(restored=restored(retained(3))), True, ""),
+    "it does not say yet": (started_from(savepoint(1)), flink(completed=None), False, ""),
+    "another one": (started_from(savepoint(1)), flink(restored=restored(savepoint(2))), False, "RestoredFromElsewhere"),
+    "one of another run": (
+        started_from(savepoint(1)),
+        flink(restored=restored(retained(3, OLD_RUN))),
+        False,
+        "RestoredFromElsewhere",
+    ),
+    "nothing at all": (started_from(savepoint(1)), flink(), False, "RestoredFromElsewhere"),
+}
+
+
+@pytest.mark.parametrize(("began", "answer", "confirmed", "stalled"), CONFIRMING.values(), ids=CONFIRMING)
+def test_a_run_is_confirmed_when_flink_restored_what_was_asked_for(began, answer, confirmed, stalled):
+    found = running(live(began, run={"confirmed": False}, start_attempts=3), flink=answer)
+    assert found.status.run.confirmed is confirmed
+    assert found.status.started_from.confirmed is confirmed
+    assert found.stalled == stalled
+    assert found.effects == ()
+    assert found.status.start_attempts == (0 if confirmed else 3)
+    assert ("Running" in found.events) is confirmed
+
+
+# ---------------------------------------------------------------- Unknown is not Failed
+
+
+@pytest.mark.parametrize("silent", SILENT)
+def test_a_silent_flink_changes_nothing(silent):
+    found = running(flink=silent)
+    assert (found.effects, found.intent) == ((), "")
+    assert found.status.run.ended_at is None
+    assert found.status.latest_checkpoint.checkpoint_id == 7
+
+
+def test_a_job_that_does_not_answer_for_a_moment_stays_ready():
+    assert running(flink=Unknown("time-out")).condition("Ready").status == "True"
+
+
+@pytest.mark.parametrize(
+    "spec", [{"state": "Stopped"}, {"parallelism": 2}, {"restartToken": "x"}], ids=["stop", "upgrade", "restart"]
+)
+@pytest.mark.parametrize("silent", SILENT)
+def test_a_savepoint_is_not_asked_of_a_silent_flink(spec, silent):
+    found = running(None, spec, flink=silent)
+    assert (found.effects, found.intent, found.stalled) == ((), "", "NotRunning")
+
+
+def test_how_a_run_ended_is_not_guessed():
+    found = running(runs=(run_objects(manager=Manager.FAILED),), flink=None, job_result=Unknown("time-out"))
+    assert (found.effects, found.intent) == ((), "")
+    assert found.wake is not None
+
+
+# ---------------------------------------------------------------- the end of a run
+
+
+def test_a_finished_job():
+    found = running(flink=flink("FINISHED"))
+    assert (found.intent, found.effects, found.status.state) == ("Teardown FINISHED", (), "Finished")
+    assert found.events == ("Finished",)
+
+
+@pytest.mark.parametrize(("state", "end"), [("FAILED", "FAILED"), ("CANCELED", "CANCELED")])
+def test_a_job_that_ended_badly(state, end):
+    found = running(flink=flink(state, failure="ArithmeticException: / by zero"))
+    assert (found.intent, found.effects, found.status.state) == (f"Teardown {end}", (), "Failed")
+    assert found.status.last_error.message == "ArithmeticException: / by zero"
+    assert found.stalled == "JobFailed"
+
+
+@pytest.mark.parametrize("state", ["FAILING", "CANCELLING", "RESTARTING", "SUSPENDED", "INITIALIZING", "CREATED"])
+def test_states_that_flink_may_leave_again_are_no_end(state):
+    found = running(flink=flink(state))
+    assert (found.intent, found.effects) == ("", ())
+    assert found.condition("Ready").status == "False"
+
+
+@pytest.mark.parametrize("manager", [Manager.FAILED, Manager.COMPLETE])
+@pytest.mark.parametrize(
+    ("result", "end"), [(None, "LOST"), ("FINISHED", "FINISHED"), ("FAILED", "FAILED"), ("CANCELED", "CANCELED")]
+)
+def test_a_jobmanager_that_will_not_come_back(manager, result, end):
+    found = running(runs=(run_objects(manager=manager),), flink=None, job_result=result)
+    assert (found.intent, found.effects) == (f"Teardown {end}", ())
+    assert ("RunLost" in found.events) == (end == "LOST")
+
+
+def test_a_stop_that_came_true_after_it_was_given_up_is_a_stop():
+    taken = checkpoint("flights-stop", 1, "Present", source="Stop")
+    ended = flink("FINISHED", completed=stats(8, savepoint(1), savepoint=True))
+    assert running(flink=ended, checkpoints=(taken,)).intent == "Teardown STOPPED"
+
+
+def test_a_stop_that_came_true_is_a_stop_also_when_only_flinks_result_store_says_so():
+    taken = checkpoint("flights-stop", 1, "Present", source="Stop")
+    latest = {"checkpoint_id": 8, "location": savepoint(1), "savepoint": True}
+    lost = {"runs": (run_objects(manager=Manager.FAILED),), "flink": None, "job_result": "FINISHED"}
+    assert running(live(latest_checkpoint=latest), checkpoints=(taken,), **lost).intent == "Teardown STOPPED"
+
+
+def test_a_job_that_went_on_after_a_stop_and_finished_later_is_finished():
+    taken = checkpoint("flights-stop", 1, "Present", source="Stop")
+    ended = flink("FINISHED", completed=stats(80))
+    assert running(flink=ended, checkpoints=(taken,)).intent == "Teardown FINISHED"
+
+
+def test_the_stop_of_another_run_is_no_evidence():
+    taken = checkpoint("flights-stop", 1, "Present", source="Stop", origin={"run": OLD_RUN})
+    assert running(flink=flink("FINISHED"), checkpoints=(taken,)).intent == "Teardown FINISHED"
+
+
+# ---------------------------------------------------------------- repairing
+
+DRIFT = {
+    "the Job": run_objects(manager=Manager.ABSENT, missing=("Job/flights",), started_from="", spec_hash=""),
+    "a ConfigMap": run_objects(missing=("ConfigMap/flights",)),
+    "the number of TaskManagers": run_objects(drifted=True),
+    "a pod that waits for its Secret": run_objects(creating=True),
+}
+
+
+@pytest.mark.parametrize("objects", DRIFT.values(), ids=DRIFT)
+def test_what_is_missing_is_made_again_but_never_the_permit(objects):
+    found = running(live(started_from(savepoint(1))), runs=(objects,), flink=Unknown("gone"))
+    assert found.kinds == ["ApplyRun"]
+    (apply,) = found.effects
+    assert isinstance(apply, ApplyRun)
+    assert (apply.run, apply.version, apply.restore_from) == (RUN, 1, savepoint(1))
+    assert savepoint(1) in apply.started_from
+    assert found.intent == ""
+
+
+def test_when_all_objects_are_gone_they_are_made_again():
+    found = running(runs=(), flink=None)
+    assert found.kinds == ["ApplyRun"]
+    assert found.events == ("Repaired",)
+
+
+def test_nothing_is_made_again_without_the_recorded_version():
+    assert running(runs=(run_objects(missing=("Job/x",)),), revisions=()).effects == ()
+
+
+def test_pods_that_nobody_needs_go():
+    found = running(runs=(run_objects(stale_pods=("a", "b")),))
+    assert found.effects == (DeletePods(("a", "b")),)
+
+
+def test_without_its_checkpoint_pointers_a_job_is_started_anew():
+    found = running(runs=(run_objects(ha_config_maps=()),))
+    assert (found.intent, found.effects) == ("Stop Cancel", ())
+    assert found.status.intent.reason == "Recover"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (live(latest_checkpoint=None), flink(completed=None)),
+        (live(run={"confirmed": False}), flink("INITIALIZING")),
+        (live(), Unknown("x")),
+    ],
+    ids=["no checkpoint yet", "not running yet", "silent"],
+)
+def test_pointers_that_are_not_there_yet_are_no_loss(status, answer):
+    assert running(status, runs=(run_objects(ha_config_maps=()),), flink=answer).intent == ""
+
+
+# ---------------------------------------------------------------- what the spec asks for
+
+BIG = {"taskManager": {"resources": {"limits": {"memory": "3Gi"}}}}
+ASKS: dict[str, tuple[dict[str, Any], str, str, Any]] = {
+    "stop": ({"state": "Stopped"}, "Stop Savepoint", "Stop", None),
+    "stop, cancelling": (
+        {"state": "Stopped", "checkpoints": {"onStop": "LatestCheckpoint"}},
+        "Stop Cancel",
+        "Stop",
+        None,
+    ),
+    "upgrade": ({"parallelism": 2}, "Stop Savepoint", "Upgrade", None),
+    "upgrade, latest": (
+        {"parallelism": 2, "checkpoints": {"onUpgrade": "LatestCheckpoint"}},
+        "Stop Cancel",
+        "Upgrade",
+        None,
+    ),
+    "upgrade, stateless": (
+        {"parallelism": 2, "checkpoints": {"onUpgrade": "Stateless"}},
+        "Stop Cancel",
+        "Upgrade",
+        {"empty": {}},
+    ),
+    "only pods change": (BIG, "Stop Cancel", "Restart", None),
+    "restartToken": ({"restartToken": "2"}, "Stop Savepoint", "Restart", {"latest": {}}),
+    "restore": (
+        {"startFrom": {"checkpoint": {"name": "before"}}},
+        "Stop Savepoint",
+        "Restore",
+        {"checkpoint": {"name": "before"}},
+    ),
+    "empty": ({"startFrom": {"empty": {}}}, "Stop Savepoint", "Restore", {"empty": {}}),
+    "stop comes before upgrade": ({"state": "Stopped", "parallelism": 2}, "Stop Savepoint", "Stop", None),
+}
+
+
+@pytest.mark.parametrize(("spec", "intent", "reason", "then"), ASKS.values(), ids=ASKS)
+def test_what_a_new_spec_asks_of_a_running_job(spec, intent, reason, then):
+    there = {"checkpoints": (checkpoint(phase="Present"),), "listing": listing(stored(savepoint(1), 1))}
+    found = running(None, spec, **there)
+    assert (found.intent, found.effects) == (intent, ())
+    assert found.status.intent.reason == reason
+    assert found.status.intent.next_start_from == then
+    assert (found.status.intent.checkpoint is None) == (intent == "Stop Cancel")
+    assert found.wake == 0
+
+
+def test_only_pods_change_but_there_is_no_checkpoint_yet():
+    assert running(live(latest_checkpoint=None), BIG, flink=flink(completed=None)).intent == "Stop Savepoint"
+
+
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "the Checkpoint does not exist": ({"startFrom": {"checkpoint": {"name": "x"}}}, {}, "CheckpointNotFound"),
+    "it is cleared": (
+        {"startFrom": {"checkpoint": {"name": "before"}}},
+        {"checkpoints": (checkpoint(phase="Cleared"),)},
+        "CheckpointNotPresent",
+    ),
+    "its data are gone": (
+        {"startFrom": {"checkpoint": {"name": "before"}}},
+        {"checkpoints": (checkpoint(phase="Present"),)},
+        "CheckpointDataMissing",
+    ),
+    "the new spec is wrong": ({"parallelism": 2}, {"problems": (Problem("spec.x", "is wrong"),)}, "InvalidSpec"),
+    "the store cannot be used": ({"parallelism": 2}, {"store": StoreView(problem="not Ready")}, "StoreNotUsable"),
+    "not every task runs": ({"parallelism": 2}, {"flink": flink(all_running=False)}, "NotRunning"),
+    "not every task runs at a stop": ({"state": "Stopped"}, {"flink": flink("RESTARTING")}, "NotRunning"),
+}
+
+
+@pytest.mark.parametrize(("spec", "more", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_while_the_job_goes_on(spec, more, reason):
+    found = running(None, spec, **({"listing": listing()} | more))
+    assert (found.intent, found.effects, found.stalled) == ("", (), reason)
+    assert found.status.state == "Running"
+    assert found.wake is not None
+
+
+def test_a_restore_waits_for_a_store_that_does_not_answer():
+    found = running(None, {"startFrom": {"checkpoint": {"name": "before"}}}, listing=Unknown("time-out"))
+    assert (found.intent, found.effects) == ("", ())
+
+
+def test_a_stop_that_was_refused_pauses_and_says_so():
+    again = NOW + timedelta(seconds=20)
+    found = running(live(next_stop_attempt_at=again, stop_attempts=2), {"state": "Stopped"})
+    assert (found.intent, found.stalled, found.wake) == ("", "SavepointFailed", 2 if found.wake == 2 else 10)
+    later = running(live(next_stop_attempt_at=NOW, stop_attempts=2), {"state": "Stopped"})
+    assert later.intent == "Stop Savepoint"
+    assert later.status.intent.attempt == 3
+
+
+def test_each_attempt_has_a_checkpoint_of_its_own():
+    names = {running(live(stop_attempts=each), {"state": "Stopped"}).status.intent.checkpoint for each in range(5)}
+    assert len(names) == 5
+
+
+NEVER_RAN = {
+    "its permit is unused": ({"runs": (run_objects(permit=True),), "flink": Unknown("not up")}),
+    "flink knows no job yet": ({"flink": None}),
+    "no task ever ran": ({"flink": flink("RESTARTING", completed=None)}),
+}
+
+
+@pytest.mark.parametrize("more", NEVER_RAN.values(), ids=NEVER_RAN)
+def test_a_run_that_never_ran_is_not_saved(more):
+    status = live(run={"confirmed": False}, latest_checkpoint=None)
+    assert running(status, {"state": "Stopped"}, **more).intent == "Stop Kill"
+
+
+def test_back_to_latest_is_recorded_and_nothing_else():
+    was = {"start_from": {"checkpoint": {"name": "before"}}, "restart_token": ""}
+    found = running(live(applied=was))
+    assert (found.intent, found.effects) == ("", ())
+    assert found.status.applied.start_from == {"latest": {}}
+
+
+def test_naming_the_same_checkpoint_again_is_no_new_wish():
+    was = {"start_from": {"checkpoint": {"name": "before"}}, "restart_token": ""}
+    assert running(live(applied=was), {"startFrom": {"checkpoint": {"name": "before"}}}).intent == ""
+
+
+def test_an_upgrade_compares_with_what_runs_not_with_what_was_recorded_last():
+    three = job(parallelism=3)
+    status = live(applied_spec_hash=spec_hash(three.spec), run={"job_version": 2}, job_version=2)
+    found = running(status, BIG | {"parallelism": 3}, revisions=(revision(1), revision(2, three)))
+    assert found.intent == "Stop Cancel"
+    assert found.status.intent.reason == "Restart"
+
+
+def test_troubles_of_pods_are_said():
+    trouble = "pod x: ImagePullBackOff"
+    found = running(live(run={"confirmed": False}), runs=(run_objects(troubles=(trouble,)),), flink=Unknown("x"))
+    assert found.status.state == "Starting"
+    assert trouble in found.condition("Reconciling").message
+
+
+def test_a_job_manager_that_answers_without_a_task_is_not_ready():
+    assert running(flink=FlinkJob("INITIALIZING")).condition("Ready").status == "False"

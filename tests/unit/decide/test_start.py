@@ -1,0 +1,383 @@
+"""Positions of a job that is to start."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from penstock.api.base import dump
+from penstock.api.reading import Problem
+from penstock.decide.change import spec_hash
+from penstock.model import (
+    ApplyRun,
+    DeleteRun,
+    GrantPermit,
+    JobListing,
+    Manager,
+    RecordRevision,
+    SetFinalizer,
+    StoreView,
+    Unknown,
+)
+from tests.unit.builders import (
+    FRESH_RUN,
+    JOB,
+    NOW,
+    OLD_RUN,
+    RUN,
+    checkpoint,
+    deleting,
+    ended,
+    idle,
+    job,
+    listing,
+    retained,
+    revision,
+    run_objects,
+    savepoint,
+    start_intent,
+    started_from,
+    stored,
+)
+from tests.unit.decide.moves import Moves, moves
+
+NEW = {"applied": None}
+NAMED = {"startFrom": {"checkpoint": {"name": "before"}}}
+EMPTY = {"startFrom": {"empty": {}}}
+
+
+def start(status: dict[str, Any] | None = None, spec: dict[str, Any] | None = None, **more: Any) -> Moves:
+    return moves(idle(job(status, **(spec or {})), **more))
+
+
+def chosen(found: Moves) -> tuple[str, str | None]:
+    intent = found.status.intent
+    assert intent is not None
+    assert intent.kind == "Start"
+    return str(intent.started_from.kind), intent.started_from.location
+
+
+def test_the_finalizer_comes_before_everything_else():
+    found = moves(idle(job(finalizers=())))
+    assert found.effects == (SetFinalizer("StreamJob", JOB, present=True),)
+    assert found.intent == ""
+    assert found.wake == 0
+
+
+def test_nothing_is_put_into_a_namespace_that_goes():
+    assert moves(idle(job(finalizers=()), namespace_terminating=True)).effects == ()
+    assert moves(idle(job({"intent": start_intent()}), namespace_terminating=True)).effects == ()
+
+
+def test_a_new_job_records_the_intent_and_does_nothing_yet():
+    found = start(revisions=())
+    assert found.effects == ()
+    assert chosen(found) == ("Empty", None)
+    assert found.status.intent.run == FRESH_RUN
+    assert found.status.intent.job_version == 1
+    assert not found.status.intent.permitted
+    assert found.status.applied.start_from == {"latest": {}}
+    assert found.status.state == "Starting"
+    assert found.wake == 0
+
+
+FROM: dict[str, tuple[dict[str, Any] | None, dict[str, Any], tuple[Any, ...], tuple[str, str | None]]] = {
+    "new, the store holds a savepoint of an earlier job of this name": (
+        None,
+        {},
+        (stored(savepoint(3), 3),),
+        ("Retained", savepoint(3)),
+    ),
+    "new, the newest by time of all runs": (
+        None,
+        {},
+        (stored(retained(9, OLD_RUN), 9, modified=NOW - timedelta(days=2)), stored(retained(2), 2)),
+        ("Retained", retained(2)),
+    ),
+    "new, empty asked for": (None, EMPTY, (stored(savepoint(3), 3),), ("Empty", None)),
+    "new, a Checkpoint named": (
+        None,
+        NAMED,
+        (stored(savepoint(1), 1), stored(retained(9), 9)),
+        ("Checkpoint", savepoint(1)),
+    ),
+    "stopped, its stop's savepoint is the newest of the run": (
+        ended("STOPPED"),
+        {},
+        (stored(retained(7), 7), stored(savepoint(1), 8)),
+        ("Checkpoint", savepoint(1)),
+    ),
+    "lost, the newest of the last run and not of another": (
+        ended("LOST"),
+        {},
+        (stored(retained(99, OLD_RUN), 99, modified=NOW), stored(retained(6), 6), stored(retained(7), 7)),
+        ("Retained", retained(7)),
+    ),
+    "lost before its first checkpoint: what it had started from": (
+        ended("LOST", began=started_from(savepoint(1))),
+        {},
+        (stored(retained(99, OLD_RUN), 99, modified=NOW), stored(savepoint(1), 1, run=OLD_RUN)),
+        ("Checkpoint", savepoint(1)),
+    ),
+    "lost, had started empty, completed nothing": (
+        ended("LOST"),
+        {},
+        (stored(retained(99, OLD_RUN), 99),),
+        ("Empty", None),
+    ),
+    "applied once only: a start after a stop is from latest": (
+        ended("STOPPED", applied={"start_from": {"checkpoint": {"name": "before"}}, "restart_token": ""}),
+        NAMED,
+        (stored(savepoint(1), 1, run=OLD_RUN), stored(retained(7), 7)),
+        ("Retained", retained(7)),
+    ),
+    "restartToken changed: startFrom counts again": (
+        ended("STOPPED", applied={"start_from": {"checkpoint": {"name": "before"}}, "restart_token": ""}),
+        NAMED | {"restartToken": "2"},
+        (stored(savepoint(1), 1, run=OLD_RUN), stored(retained(7), 7)),
+        ("Checkpoint", savepoint(1)),
+    ),
+    "what the stop asked for the next run": (
+        ended("STOPPED", run={"next_start_from": {"empty": {}}}),
+        {},
+        (stored(retained(7), 7),),
+        ("Empty", None),
+    ),
+    "a finished job whose restartToken changed": (
+        ended("FINISHED"),
+        {"restartToken": "2"},
+        (stored(savepoint(1), 1),),
+        ("Checkpoint", savepoint(1)),
+    ),
+    "a failed job whose spec changed": (
+        ended("FAILED"),
+        {"parallelism": 2},
+        (stored(retained(7), 7),),
+        ("Retained", retained(7)),
+    ),
+    "an equal number in two runs is told apart by the run": (
+        ended("LOST"),
+        {},
+        (stored(retained(7, OLD_RUN), 7, modified=NOW), stored(retained(7), 7)),
+        ("Retained", retained(7)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "spec", "states", "expected"), FROM.values(), ids=FROM)
+def test_from_what_a_run_starts(status, spec, states, expected):
+    found = start(status, spec, listing=listing(*states), checkpoints=(checkpoint(phase="Present"),))
+    assert chosen(found) == expected
+    assert found.effects == ()
+
+
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a directory but nothing to start from": (
+        {},
+        {"listing": JobListing((), any_directory=True)},
+        "NothingToStartFrom",
+    ),
+    "no such Checkpoint": (NAMED, {}, "CheckpointNotFound"),
+    "it is being deleted": (NAMED, {"checkpoints": (checkpoint(phase="Present", deleted=NOW),)}, "CheckpointDeleting"),
+    "it is not complete": (NAMED, {"checkpoints": (checkpoint(phase="Creating"),)}, "CheckpointNotPresent"),
+    "it is cleared": (NAMED, {"checkpoints": (checkpoint(phase="Cleared"),)}, "CheckpointNotPresent"),
+    "it has failed": (NAMED, {"checkpoints": (checkpoint(phase="Failed"),)}, "CheckpointNotPresent"),
+    "it was not begun": (NAMED, {"checkpoints": (checkpoint(phase="Pending"),)}, "CheckpointNotPresent"),
+    "its data are gone": (NAMED, {"checkpoints": (checkpoint(phase="Present"),)}, "CheckpointDataMissing"),
+    "the spec is wrong": ({}, {"problems": (Problem("spec.x", "is wrong"),)}, "InvalidSpec"),
+    "the store cannot be used": (
+        {},
+        {"store": StoreView(problem="there is no CheckpointStore main")},
+        "StoreNotUsable",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "more", "reason"), REFUSED.values(), ids=REFUSED)
+def test_why_a_run_is_not_started(spec, more, reason):
+    found = start(None, spec, **more)
+    assert (found.intent, found.effects, found.stalled) == ("", (), reason)
+    assert found.status.applied is None
+    assert found.wake is not None
+    assert found.condition("Ready").status == "False"
+
+
+def test_a_refusal_names_what_could_be_started_from():
+    others = (checkpoint("other", 2, "Present"), checkpoint("gone", 3, "Cleared"))
+    message = start(None, NAMED, checkpoints=others).condition("Stalled").message
+    assert "write one of: other" in message
+
+
+def test_what_the_last_run_had_started_from_is_gone():
+    found = start(ended("LOST", began=started_from(savepoint(1))), listing=listing(stored(retained(99, OLD_RUN), 99)))
+    assert (found.intent, found.stalled) == ("", "NothingToStartFrom")
+    assert "spec.startFrom.empty: {}" in found.condition("Stalled").message
+
+
+@pytest.mark.parametrize("unknown", [Unknown("time-out"), None])
+def test_a_store_that_does_not_answer_is_not_an_empty_one(unknown):
+    found = start(listing=unknown)
+    assert (found.intent, found.effects) == ("", ())
+    assert found.wake is not None
+
+
+@pytest.mark.parametrize("status", [None, ended("STOPPED")])
+@pytest.mark.parametrize("gone", [{"deleted": NOW}, {}], ids=["by a user", "by retention"])
+def test_nothing_is_started_from_what_is_being_cleared(status, gone):
+    going = checkpoint(phase="Present", status=deleting(), **gone)
+    found = start(status, listing=listing(stored(savepoint(1), 1)), checkpoints=(going,))
+    assert found.intent == "" or chosen(found)[1] != savepoint(1)
+
+
+NOT_STARTED = {
+    "finished": (ended("FINISHED"), {}),
+    "finished, and the spec changed": (ended("FINISHED"), {"parallelism": 2}),
+    "failed": (ended("FAILED"), {}),
+    "cancelled by somebody": (ended("CANCELED"), {}),
+    "stopped": (ended("STOPPED"), {"state": "Stopped"}),
+    "new, to be stopped": (None, {"state": "Stopped"}),
+}
+
+
+@pytest.mark.parametrize(("status", "spec"), NOT_STARTED.values(), ids=NOT_STARTED)
+def test_what_is_not_started(status, spec):
+    found = start(status, spec, listing=listing(stored(retained(7), 7)))
+    assert (found.intent, found.effects) == ("", ())
+
+
+STATES = {
+    "finished": (ended("FINISHED"), {}, "Finished", "True"),
+    "stopped": (ended("STOPPED"), {"state": "Stopped"}, "Stopped", "True"),
+    "failed": (ended("FAILED"), {}, "Failed", "False"),
+    "never run and to be stopped": (None, {"state": "Stopped"}, "Stopped", "True"),
+}
+
+
+@pytest.mark.parametrize(("status", "spec", "state", "ready"), STATES.values(), ids=STATES)
+def test_how_a_job_that_does_not_run_is_reported(status, spec, state, ready):
+    found = start(status, spec)
+    assert (found.status.state, found.condition("Ready").status) == (state, ready)
+    assert found.condition("Reconciling").status == "False"
+    assert found.condition("Ready").observed_generation == 1
+
+
+def test_a_failed_job_that_was_set_to_stopped_starts_when_it_is_set_to_running():
+    found = start(ended("FAILED"), {"state": "Stopped"})
+    assert found.status.run.end_state == "STOPPED"
+
+
+def test_leftovers_of_another_run_go_first():
+    found = start(None, runs=(run_objects(OLD_RUN, manager=Manager.FAILED, started_from=""),))
+    assert found.effects == (DeleteRun(OLD_RUN),)
+    assert found.intent == ""
+
+
+def test_runs_that_are_lost_before_they_run_pause():
+    lost = ended("LOST", run={"confirmed": False})
+    first = start(lost)
+    assert first.intent == ""
+    assert first.status.start_attempts == 1
+    assert first.status.next_start_at == NOW + timedelta(seconds=10)
+    waiting = start(lost | {"next_start_at": NOW + timedelta(seconds=4), "start_attempts": 1})
+    assert (waiting.stalled, waiting.wake) == ("CannotStart", 4)
+    over = start(lost | {"next_start_at": NOW, "start_attempts": 1})
+    assert over.intent == "Start"
+    many = start(lost | {"start_attempts": 30})
+    assert many.status.next_start_at == NOW + timedelta(minutes=5)
+
+
+def test_a_new_spec_ends_the_pause():
+    lost = ended("LOST", run={"confirmed": False}, observed_generation=1, next_start_at=NOW + timedelta(minutes=5))
+    found = moves(idle(job(lost, generation=2)))
+    assert found.status.next_start_at != NOW + timedelta(minutes=5)
+
+
+# ---------------------------------------------------------------- the steps of a start
+
+
+def test_the_first_step_records_the_version_and_grants_the_permit():
+    found = start({"intent": start_intent()})
+    assert found.effects == (
+        RecordRevision(1, spec_hash(job().spec), job().spec),
+        GrantPermit(FRESH_RUN),
+    )
+    assert found.status.intent.permitted
+    assert found.wake == 0
+
+
+def test_a_spec_that_changed_before_the_permit_is_chosen_for_anew():
+    found = start({"intent": start_intent()}, {"parallelism": 7})
+    assert (found.intent, found.effects, found.wake) == ("", (), 0)
+
+
+def test_the_second_step_makes_the_run_and_never_the_permit():
+    began = started_from(savepoint(1), checkpoint="before")
+    found = start({"intent": start_intent(began, permitted=True), "applied": {}}, revisions=(revision(),))
+    assert found.kinds == ["ApplyRun"]
+    (apply,) = found.effects
+    assert isinstance(apply, ApplyRun)
+    assert (apply.run, apply.version, apply.restore_from) == (FRESH_RUN, 1, savepoint(1))
+    assert found.status.run.id == FRESH_RUN
+    assert found.status.started_from == began
+    assert found.status.latest_checkpoint is None
+    assert found.intent == ""
+    assert found.events == ("Starting",)
+
+
+def test_the_run_is_made_of_the_spec_that_was_recorded_not_of_a_newer_one():
+    found = start({"intent": start_intent(permitted=True)}, {"parallelism": 7}, revisions=(revision(),))
+    (apply,) = found.effects
+    assert apply.spec.parallelism == 1
+
+
+def test_without_its_recorded_version_a_run_waits():
+    found = start({"intent": start_intent(permitted=True)}, revisions=())
+    assert (found.effects, found.intent) == ((), "Start")
+    assert found.wake is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "spec", "revisions", "version"),
+    [
+        (ended("STOPPED"), {}, (1,), 1),
+        (ended("STOPPED"), {"parallelism": 2}, (1,), 2),
+        (ended("STOPPED"), {"parallelism": 2}, (1, 2, 5), 6),
+        (None, {}, (4,), 5),
+    ],
+    ids=["same spec", "another", "numbers are never used again", "status lost"],
+)
+def test_the_number_of_the_job_version(status, spec, revisions, version):
+    found = start(status, spec, revisions=tuple(revision(each) for each in revisions))
+    assert found.status.intent.job_version == version
+
+
+# ---------------------------------------------------------------- a lost status
+
+
+def test_a_run_that_is_found_is_adopted():
+    began = started_from(savepoint(1))
+    objects = run_objects(started_from=began.model_dump_json(by_alias=True, exclude_none=True))
+    found = moves(idle(job(), runs=(objects,)))
+    assert (found.effects, found.intent, found.events) == ((), "", ("Adopted",))
+    assert found.status.run.id == RUN
+    assert found.status.started_from.location == savepoint(1)
+    assert found.status.applied.start_from == {"latest": {}}
+    assert found.status.applied_spec_hash == spec_hash(job().spec)
+
+
+def test_a_live_run_is_adopted_whatever_startfrom_says():
+    found = moves(idle(job(startFrom={"checkpoint": {"name": "before"}}), runs=(run_objects(),)))
+    assert found.status.run.id == RUN
+    assert found.status.applied.start_from == {"checkpoint": {"name": "before"}}
+
+
+def test_the_newest_of_two_runs_is_adopted():
+    runs = (run_objects(OLD_RUN, job_version=1), run_objects(job_version=2))
+    assert moves(idle(job(), runs=runs)).status.run.id == RUN
+
+
+def test_the_status_as_written_reads_back_equal():
+    status = start().status
+    assert type(status).model_validate(dump(status)) == status
