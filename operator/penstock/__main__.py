@@ -82,7 +82,7 @@ async def _main() -> int:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s %(message)s", stream=sys.stdout
     )
-    for noisy in ("kopf", "kopf._core", "botocore", "boto3", "urllib3"):
+    for noisy in ("kopf", "aiohttp.access", "botocore", "boto3", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

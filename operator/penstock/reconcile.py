@@ -43,9 +43,11 @@ class Reconciler:
         """One pass. Returns the seconds until the next one is wanted; None: when something changes."""
         observed = await observe(self._world, key.namespace, key.name, uuid.uuid4().hex)
         decision = decide(observed)
-        pauses = [decision.after_seconds]
-        pauses += [await self._carry_out(key, observed, step) for step in decision.steps]
-        return min((pause for pause in pauses if pause is not None), default=None)
+        failed = [pause for step in decision.steps if (pause := await self._carry_out(key, observed, step)) is not None]
+        if not failed:
+            return decision.after_seconds
+        # What failed is not tried again at once, whatever the decision asked for.
+        return min(failed) if decision.after_seconds is None else max(min(failed), decision.after_seconds)
 
     async def _carry_out(self, key: JobKey, observed: Observed, step: Step) -> float | None:
         """One object's step; when an effect fails its status says so, and the steps of other objects go on."""

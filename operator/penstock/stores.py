@@ -17,7 +17,7 @@ from penstock.api.store import CheckpointStore, CheckpointStoreStatus
 from penstock.errors import PenstockError, Refused
 from penstock.kube import resources
 from penstock.kube.client import Kube
-from penstock.world import World
+from penstock.world import ANOTHER_CLUSTER, World
 
 log = logging.getLogger(__name__)
 _Ready = Literal["True", "False"]
@@ -73,7 +73,7 @@ async def _mark(world: World, store: CheckpointStore) -> str:
             f"{client.place.uri(key)} marks this place as that of cluster {mark.get('cluster')}, this one is {uid}: "
             "choose another prefix in a new CheckpointStore"
         )
-        raise Refused(msg, "AnotherCluster")
+        raise Refused(msg, ANOTHER_CLUSTER)
     return uid
 
 

@@ -6,6 +6,8 @@ import base64
 from dataclasses import dataclass, field
 
 from penstock.api import constants
+from penstock.api.checkpoint import Checkpoint
+from penstock.api.conditions import find_condition
 from penstock.api.store import CheckpointStore
 from penstock.errors import Refused
 from penstock.flink.client import FlinkRest
@@ -14,6 +16,9 @@ from penstock.kube.client import Kube
 from penstock.settings import Settings
 from penstock.store.client import Access, ObjectStore
 from penstock.store.layout import Place
+
+ANOTHER_CLUSTER = "AnotherCluster"
+"""Reason of a CheckpointStore's Ready condition when its mark is not this cluster's."""
 
 
 @dataclass
@@ -75,3 +80,25 @@ def _key(secret: dict[str, dict[str, str]], name: str, key: str) -> str:
         msg = f"Secret {name} has no key {key}; it needs accessKeyId and secretAccessKey"
         raise Refused(msg, "SecretIncomplete")
     return base64.b64decode(value).decode().strip()
+
+
+def target_directory(place: Place, checkpoint: Checkpoint) -> str:
+    """The key prefix of a Checkpoint's directory, which must be one that Penstock made for this namespace and job.
+
+    Raises:
+        Refused: when the status names a place that is not: it is neither read nor deleted.
+    """
+    uri = checkpoint.status.target_directory or ""
+    key = place.key_of(uri)
+    directory = f"{key}/" if key else ""
+    owned = place.savepoint_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
+    if owned is None or owned != directory:
+        msg = f"status.targetDirectory {uri} is not a directory of this job in {place.bucket}: it is not touched"
+        raise Refused(msg, "PlaceNotOurs")
+    return owned
+
+
+def belongs_to_another(store: CheckpointStore) -> bool:
+    """Whether the store's mark names another cluster: then nothing in it is ours to delete."""
+    ready = find_condition(store.status.conditions, constants.READY)
+    return ready is not None and ready.reason == ANOTHER_CLUSTER

@@ -159,7 +159,7 @@ def teardown_intent(end_state: str = "STOPPED", **more: Any) -> TeardownIntent:
     )
 
 
-def checkpoint(  # noqa: PLR0917 - a mother
+def checkpoint(
     name: str = "before",
     number: int = 1,
     phase: str | None = None,

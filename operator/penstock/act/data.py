@@ -8,10 +8,9 @@ from penstock.api.checkpoint import Checkpoint
 from penstock.build.checkpoint import note
 from penstock.errors import Refused, RetryLater
 from penstock.model import DeleteCheckpointData, DeleteJobData, DeleteKeys, Observed, WriteNote
-from penstock.observe.main import target_directory
 from penstock.store.client import ObjectStore
 from penstock.store.layout import METADATA, NOTE
-from penstock.world import World
+from penstock.world import World, belongs_to_another, target_directory
 
 _SLICE = 10_000
 """Keys that one pass deletes at most; the next pass goes on."""
@@ -21,13 +20,13 @@ async def write_note(world: World, observed: Observed, effect: WriteNote) -> Non
     """Write `penstock.json` beside the savepoint that is about to be taken."""
     client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
-    await client.write_json(target_directory(client, checkpoint) + NOTE, note(checkpoint))
+    await client.write_json(target_directory(client.place, checkpoint) + NOTE, note(checkpoint))
 
 
 async def delete_keys(world: World, observed: Observed, effect: DeleteKeys) -> None:
     """Delete leftovers of unfinished savepoints; what is complete now, or not in the directory, stays."""
     client = await _client(world, observed)
-    directory = target_directory(client, _checkpoint(observed, effect.checkpoint))
+    directory = target_directory(client.place, _checkpoint(observed, effect.checkpoint))
     outside = [key for key in effect.keys if not key.startswith(directory)]
     if outside:
         msg = f"{outside[0]} is not in {directory}: nothing was deleted"
@@ -44,7 +43,7 @@ async def delete_checkpoint_data(world: World, observed: Observed, effect: Delet
     client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
     meta = checkpoint.metadata
-    directory = target_directory(client, checkpoint)
+    directory = target_directory(client.place, checkpoint)
     home = client.place.directory_of(directory, meta.namespace, checkpoint.spec.job_ref.name)
     if home is None:
         msg = f"{directory} is not a directory of this job: nothing was deleted"
@@ -86,4 +85,6 @@ def _checkpoint(observed: Observed, name: str) -> Checkpoint:
 async def _client(world: World, observed: Observed) -> ObjectStore:
     if observed.store.store is None:
         raise RetryLater(observed.store.problem)
+    if belongs_to_another(observed.store.store):
+        raise Refused(f"{observed.store.problem}: nothing in it is written or deleted", "AnotherCluster")
     return await world.object_store(observed.store.store)

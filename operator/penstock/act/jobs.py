@@ -31,9 +31,16 @@ async def set_finalizer(world: World, observed: Observed, effect: SetFinalizer) 
 
 
 async def record_revision(world: World, observed: Observed, effect: RecordRevision) -> None:
-    """Make the ControllerRevision; one that is there already is the same one."""
+    """Make the ControllerRevision; one of this job that is there already is the same one.
+
+    Raises:
+        RetryLater: when one of an earlier job of the same name is still there: it is about to be collected.
+    """
     meta = job_of(observed).metadata
-    await world.kube.create(build.revision(meta, effect.version, effect.spec_hash, effect.spec))
+    made = await world.kube.create(build.revision(meta, effect.version, effect.spec_hash, effect.spec))
+    if made is None and effect.version not in {revision.version for revision in observed.revisions}:
+        msg = f"the ControllerRevision of version {effect.version} is an earlier job's and is still going away"
+        raise RetryLater(msg)
 
 
 async def create_checkpoint(world: World, observed: Observed, effect: CreateCheckpoint) -> None:

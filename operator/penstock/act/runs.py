@@ -16,10 +16,11 @@ from penstock.model import (
     DeletePods,
     DeleteRun,
     GrantPermit,
+    Manager,
     Observed,
     TriggerSavepoint,
 )
-from penstock.world import World
+from penstock.world import World, belongs_to_another
 
 
 async def grant_permit(world: World, observed: Observed, effect: GrantPermit) -> None:
@@ -34,7 +35,10 @@ async def apply_run(world: World, observed: Observed, effect: ApplyRun) -> None:
     if context.spec.service_account_name is None:
         for manifest in flink_account(context.namespace):
             await world.kube.apply(manifest)
+    made = observed.objects_of(effect.run).manager is not Manager.ABSENT
     for manifest in build.lasting(context):
+        if made and manifest["kind"] == "Job":
+            continue  # a Job's template cannot be changed, and this run's is as it was made
         await world.kube.apply(manifest)
 
 
@@ -76,7 +80,7 @@ async def delete_high_availability(world: World, observed: Observed, effect: Del
     selector = names.high_availability_selector(meta.name, effect.run)
     for item in await world.kube.find(resources.CONFIG_MAPS, meta.namespace, labels=selector):
         await world.kube.delete(resources.CONFIG_MAPS, meta.namespace, item["metadata"]["name"])
-    if observed.store.store is None:
+    if observed.store.store is None or belongs_to_another(observed.store.store):
         return  # the store is gone; its leftovers are the administrator's
     client = await world.object_store(observed.store.store)
     directory = client.place.high_availability(meta.namespace, meta.name, meta.uid, effect.run)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+from pydantic import ValidationError
 
 from penstock import names
 from penstock.api import constants
@@ -301,30 +303,38 @@ def _present(draft: Draft, checkpoint: Checkpoint, state: StoredState, stats: Ch
     status = draft.status_of(checkpoint)
     if status.target_directory is None:  # found again: what was known of it lies in its note
         place = draft.observed.store.place
-        noted = CheckpointStatus.model_validate(
-            {
-                key: state.note[key]
-                for key in ("jobVersion", "format", "flinkVersion", "triggerId")
-                if state.note.get(key) is not None
-            }
-        )
-        update |= {
-            "target_directory": place.uri(state.target_directory) if place else None,
-            "job_version": noted.job_version,
-            "format": noted.format,
-            "flink_version": noted.flink_version,
-            "trigger_id": noted.trigger_id,
-            "store": draft.job.spec.checkpoints.store,
-        }
+        update |= _told_by(state)
+        update["target_directory"] = place.uri(state.target_directory) if place else None
+        update["store"] = draft.job.spec.checkpoints.store
     draft.set_checkpoint(checkpoint, **update)
+
+
+_NOTED = {
+    "jobVersion": "job_version",
+    "format": "format",
+    "flinkVersion": "flink_version",
+    "triggerId": "trigger_id",
+}
+
+
+def _told_by(state: StoredState) -> dict[str, object]:
+    """What the note beside a savepoint says, each field only when it can be one: a job's pods may write there, too."""
+    told: dict[str, object] = {}
+    for key, field in _NOTED.items():
+        try:
+            told[field] = getattr(CheckpointStatus.model_validate({key: state.note.get(key)}), field)
+        except ValidationError:
+            told[field] = None
+    return told
 
 
 def _noted(state: StoredState) -> datetime | None:
     text = state.note.get("triggerTime")
     try:
-        return datetime.fromisoformat(text) if isinstance(text, str) else None
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         return None
+    return found if found is None or found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _fail(draft: Draft, checkpoint: Checkpoint, reason: str, message: str) -> None:

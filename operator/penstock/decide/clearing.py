@@ -118,8 +118,7 @@ def in_use(job: StreamJob, checkpoint: Checkpoint) -> bool:
     if began is not None and began.location == location:
         # A restore in NO_CLAIM mode needs it until the run's own first checkpoint is complete.
         latest = status.latest_checkpoint
-        own = latest is not None and status.run is not None and f"/{status.run.id}/" in latest.location
-        if not own:
+        if latest is None or latest.location == location:
             return True
     wished = job.spec.start_from.checkpoint
     applied = status.applied.start_from if status.applied else None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from penstock.api import constants
+from penstock.api.duration import parse_duration
 from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, StopIntent, TeardownIntent
 from penstock.decide.draft import Draft
 from penstock.flink.answers import FlinkJob
 from penstock.model import Unknown
+
+_SILENCE = timedelta(minutes=1)
 
 
 def report(draft: Draft) -> None:
@@ -74,9 +79,16 @@ def _ended(draft: Draft, run: Run) -> JobState:
 
 
 def _all_running(draft: Draft) -> bool:
-    """A job that does not answer for a moment stays what it was last seen to be: Unknown is not Failed."""
-    flink = draft.observed.flink
-    return isinstance(flink, Unknown) or (isinstance(flink, FlinkJob) and flink.all_running)
+    """A job that does not answer for a moment stays what it was last seen to be: Unknown is not Failed.
+
+    But not for ever: when its newest checkpoint is older than it should be, nobody can say that it runs.
+    """
+    flink, latest = draft.observed.flink, draft.status.latest_checkpoint
+    if isinstance(flink, FlinkJob):
+        return flink.all_running
+    seen = latest.completion_time if latest else None
+    interval = timedelta(milliseconds=parse_duration(draft.job.spec.checkpoints.interval))
+    return isinstance(flink, Unknown) and seen is not None and draft.now < seen + 2 * interval + _SILENCE
 
 
 def _troubles(draft: Draft) -> list[str]:
@@ -87,4 +99,6 @@ def _troubles(draft: Draft) -> list[str]:
     flink = draft.observed.flink
     if isinstance(flink, FlinkJob) and not flink.all_running:
         troubles.append(f"Flink says {flink.state}")
+    if isinstance(flink, Unknown) and run.confirmed:
+        troubles.append(f"Flink does not answer: {flink.reason}")
     return troubles

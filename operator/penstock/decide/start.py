@@ -69,6 +69,12 @@ def _latest(observed: Observed, states: tuple[StoredState, ...], *, any_director
     if own:
         newest = max(own, key=lambda state: (state.checkpoint_id, state.modified))
         return _from(observed, newest, "the newest complete state of the last run")
+    if observed.job is not None and observed.job.status.latest_checkpoint is not None:
+        return Refusal(
+            "StateMissing",
+            "the last run had completed checkpoints, and the store holds none of them any more: going back further is "
+            "yours to say; write spec.startFrom.checkpoint.name, or spec.startFrom.empty: {} to begin without state",
+        )
     if began.kind is StartKind.EMPTY:
         return _empty(observed, "the last run had started empty and completed no checkpoint")
     again = next((state for state in states if state.location == began.location), None)

@@ -156,7 +156,11 @@ class Kube:
             return None
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own range of success
             raise _error(method, path, answer.status, text)
-        return dict(json.loads(text)) if text else None
+        try:
+            return dict(json.loads(text)) if text else None
+        except (ValueError, TypeError) as error:
+            msg = f"{method} {path}: {answer.status} with a body that is not a JSON object"
+            raise RetryLater(msg) from error
 
 
 def _error(method: str, path: str, status: int, text: bytes) -> Exception:

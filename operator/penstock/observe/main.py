@@ -17,14 +17,14 @@ from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
 from penstock.decide.needs import Needs, needs
-from penstock.errors import PenstockError, Refused, RetryLater
+from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
 from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
-from penstock.world import World, place_of
+from penstock.world import World, place_of, target_directory
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
@@ -167,23 +167,7 @@ async def _targets(
 
 
 async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:
-    return await store_view.list_target(client, target_directory(client, checkpoint))
-
-
-def target_directory(client: ObjectStore, checkpoint: Checkpoint) -> str:
-    """The key prefix of a Checkpoint's directory, which must be one that Penstock made for this namespace and job.
-
-    Raises:
-        Refused: when the status names a place that is not: it is neither read nor deleted.
-    """
-    meta, place = checkpoint.metadata, client.place
-    uri = checkpoint.status.target_directory or ""
-    key = place.key_of(uri)
-    owned = place.savepoint_of(key + "/", meta.namespace, checkpoint.spec.job_ref.name) if key else None
-    if owned is None or key is None or owned != key + "/":
-        msg = f"status.targetDirectory {uri} is not a directory of this job in {place.bucket}: it is not touched"
-        raise Refused(msg, "PlaceNotOurs")
-    return owned
+    return await store_view.list_target(client, target_directory(client.place, checkpoint))
 
 
 async def _job_result(

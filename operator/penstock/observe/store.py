@@ -53,7 +53,8 @@ async def list_target(store: ObjectStore, directory: str) -> TargetListing:
 async def job_result(store: ObjectStore, ha_directory: str, run: str) -> str | None:
     """How Flink's job result store says that a run ended: FINISHED, CANCELED or FAILED; None when it says nothing."""
     for item in await store.list(ha_directory):
-        if "job-result-store" not in item.key or run not in item.key or not item.key.endswith(".json"):
+        folder, _, name = item.key.removeprefix(ha_directory).rpartition("/")
+        if "job-result-store" not in folder or run not in name or not name.endswith(".json"):
             continue
         result = ((await store.read_json(item.key)) or {}).get("result") or {}
         return _JOB_STATES.get(str(result.get("application-status", "")).upper(), "FAILED")

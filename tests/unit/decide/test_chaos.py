@@ -30,6 +30,11 @@ def _restore_oldest(toy: Toy) -> None:
         toy.edit(startFrom={"checkpoint": {"name": present[0].metadata.name}})
 
 
+def _lose_checkpoint_statuses(toy: Toy) -> None:
+    for checkpoint in toy.checkpoints:
+        toy.lose_status(checkpoint.metadata.name)
+
+
 def _crash_soon(toy: Toy) -> None:
     toy.crash_after = toy.operations + 1
 
@@ -63,6 +68,7 @@ EVENTS: dict[str, Event] = {
     "keep one": lambda toy: toy.edit(checkpoints={"retention": {"numRetained": 1}}),
     "JobManager dies": Toy.kill_job_managers,
     "HA lost": Toy.lose_high_availability,
+    "statuses of Checkpoints lost": _lose_checkpoint_statuses,
     "crash": _crash_soon,
     "crash later": _crash_later,
     "store down": _set("store_down", value=True),
@@ -98,6 +104,24 @@ def test_nothing_is_broken_whatever_happens_and_all_ends_well(events: list[str])
     # The one good reason not to run: somebody deleted all that there was to start from.
     assert runs or stalled.reason == "NothingToStartFrom", "\n".join(toy.trace[-80:])
     assert all(each.status.phase not in (Phase.CREATING, Phase.PENDING) for each in toy.checkpoints)
+
+
+# Without those that ask for an older state, or take one away.
+STRAIGHT = sorted(EVENTS.keys() - {"restore", "delete newest", "keep one"})
+
+
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(STRAIGHT), max_size=25))
+def test_no_state_that_was_saved_is_ever_left_behind(events: list[str]) -> None:
+    toy = play(events, after(create))
+    toy.store_down = toy.flink_down = False
+    toy.savepoint_failure = ""
+    toy.edit(state="Running")
+    for _ in range(4):
+        toy.tick(600)
+        toy.settle()
+    assert len(toy.live) == 1
+    assert set(toy.lost) == {0}, "\n".join(toy.trace)
 
 
 @pytest.mark.parametrize("down", ["store down", "flink down"])

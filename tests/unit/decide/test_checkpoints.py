@@ -142,7 +142,9 @@ def test_what_a_pending_one_waits_for(status, more, why):
 
 def test_a_pending_one_is_not_taken_while_another_is():
     others = (checkpoint("a", 2, "Creating"), checkpoint(phase="Pending"))
-    found = moves(observed(job(live()), checkpoints=others, triggers={"a": InProgress()}, targets={"a": TargetListing()}))
+    found = moves(
+        observed(job(live()), checkpoints=others, triggers={"a": InProgress()}, targets={"a": TargetListing()})
+    )
     assert found.checkpoints["before"].phase == "Pending"
 
 
@@ -233,7 +235,7 @@ def test_a_present_one_is_ready_and_restorable():
     found = taking(None, complete(1), runs=(), flink=None)
     told = {kind: found.condition(kind, "before").status for kind in ("Ready", "Restorable", "Stalled", "Reconciling")}
     assert told == {"Ready": "True", "Restorable": "True", "Stalled": "False", "Reconciling": "False"}
-    assert found.events == ("Repaired", "Present") or found.events == ("Present",)
+    assert found.events[-1] == "Present"
 
 
 def test_leftovers_of_an_earlier_attempt_go_before_it_is_present():
@@ -250,7 +252,11 @@ def test_complete_but_nothing_there():
 
 def test_flinks_no_is_final():
     found = taking(TriggerFailed("CheckpointException: the store said no"))
-    assert (found.effects, found.checkpoints["before"].phase, found.checkpoints["before"].settled) == ((), "Failed", True)
+    assert (found.effects, found.checkpoints["before"].phase, found.checkpoints["before"].settled) == (
+        (),
+        "Failed",
+        True,
+    )
     assert found.condition("Stalled", "before").message == "CheckpointException: the store said no"
 
 
@@ -263,8 +269,10 @@ def test_what_a_failed_one_left_over_goes_first():
 PASSING = [
     "CheckpointException: Not all required tasks are currently running.",
     "CheckpointException: Checkpoint Coordinator is suspending.",
-    "UnavailableDispatcherOperationException: Unable to get JobMasterGateway for initializing job. The requested "
-    "operation is not available while the JobManager is initializing.",
+    (
+        "UnavailableDispatcherOperationException: Unable to get JobMasterGateway for initializing job. The requested "
+        "operation is not available while the JobManager is initializing."
+    ),
 ]
 
 
@@ -339,7 +347,9 @@ def test_the_job_ended_before_flink_was_asked(state):
 
 
 def test_one_of_a_job_that_is_gone_is_settled():
-    gone = observed(None, checkpoints=(checkpoint(phase="Creating"),), targets={"before": complete(1)}, runs=(), flink=None)
+    gone = observed(
+        None, checkpoints=(checkpoint(phase="Creating"),), targets={"before": complete(1)}, runs=(), flink=None
+    )
     assert moves(gone).checkpoints["before"].phase == "Present"
 
 
@@ -389,7 +399,7 @@ def test_what_is_not_taken_for_found_again(there, other):
     assert found.checkpoints["before"].phase == "Pending"
 
 
-@pytest.mark.parametrize("told", ["2026-99-99", 7, None])
+@pytest.mark.parametrize("told", ["2026-99-99", "2026-01-31T11:00:00", 7, None])
 def test_a_strange_note_does_no_harm(told):
     there = stored(savepoint(1), 5, note=NOTE | {"triggerTime": told})
     assert one(checkpoint(), listing=listing(there)).checkpoints["before"].phase == "Present"

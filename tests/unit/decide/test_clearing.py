@@ -58,9 +58,7 @@ def going(*checkpoints: Any, status: dict[str, Any] | None = None, **spec: Any) 
     assert "DeleteCheckpointData" not in found.kinds
     names = {each.metadata.name: each for each in checkpoints}
     return {
-        name
-        for name, told in found.checkpoints.items()
-        if is_deleting(names[name].model_copy(update={"status": told}))
+        name for name, told in found.checkpoints.items() if is_deleting(names[name].model_copy(update={"status": told}))
     }
 
 
@@ -94,7 +92,9 @@ def test_what_flink_or_an_administrator_keeps_is_not_counted(source):
 
 
 IN_USE: dict[str, dict[str, Any]] = {
-    "the run started from it and has no checkpoint of its own": live(started_from(savepoint(1)), latest_checkpoint=None),
+    "the run started from it and has no checkpoint of its own": live(
+        started_from(savepoint(1)), latest_checkpoint=None
+    ),
     "the run's newest is still the one that it started from": live(
         started_from(savepoint(1)),
         latest_checkpoint={"checkpoint_id": 1, "location": savepoint(1)},

@@ -29,7 +29,13 @@ FAILED = (run_objects(manager=Manager.FAILED),)
 
 def test_a_job_that_runs_is_asked_about_in_flink_only():
     wanted = needs(job(live()), (), HERE)
-    assert (wanted.flink, wanted.listing, wanted.triggers, wanted.targets, wanted.job_result) == (RUN, False, (), (), "")
+    assert (wanted.flink, wanted.listing, wanted.triggers, wanted.targets, wanted.job_result) == (
+        RUN,
+        False,
+        (),
+        (),
+        "",
+    )
 
 
 @pytest.mark.parametrize("manager", [Manager.FAILED, Manager.COMPLETE])
@@ -53,7 +59,7 @@ LISTED: dict[str, tuple[Any, tuple[Any, ...], bool]] = {
     "a start whose intent is written": (job({"intent": start_intent()}), (), False),
     "a stop": (job(live(intent=stop_intent())), (), False),
     "a teardown": (job(live(intent=teardown_intent())), (), False),
-    "a restart": (job(live(), restartToken="2"), (), True),  # noqa: S106 - not a secret
+    "a restart": (job(live(), restartToken="2"), (), True),
     "a new Checkpoint": (job(live()), (checkpoint(),), True),
     "a new Checkpoint of a stop": (job(live(intent=stop_intent())), (checkpoint(),), True),
     "a deleted Checkpoint": (job(live()), (checkpoint(phase="Present", deleted=NOW),), False),

@@ -116,13 +116,13 @@ FROM: dict[str, tuple[dict[str, Any] | None, dict[str, Any], tuple[Any, ...], tu
         ("Retained", retained(7)),
     ),
     "lost before its first checkpoint: what it had started from": (
-        ended("LOST", began=started_from(savepoint(1))),
+        ended("LOST", began=started_from(savepoint(1)), latest_checkpoint=None),
         {},
         (stored(retained(99, OLD_RUN), 99, modified=NOW), stored(savepoint(1), 1, run=OLD_RUN)),
         ("Checkpoint", savepoint(1)),
     ),
     "lost, had started empty, completed nothing": (
-        ended("LOST"),
+        ended("LOST", latest_checkpoint=None),
         {},
         (stored(retained(99, OLD_RUN), 99),),
         ("Empty", None),
@@ -210,8 +210,19 @@ def test_a_refusal_names_what_could_be_started_from():
     assert "write one of: other" in message
 
 
+@pytest.mark.parametrize("began", [started_from(), started_from(savepoint(1))])
+def test_a_run_that_had_checkpoints_and_has_none_in_the_store_is_not_taken_back_further(began):
+    found = start(ended("STOPPED", began=began), listing=listing(stored(savepoint(1), 1, run=OLD_RUN)))
+    assert found.status.intent is None
+    stalled = next(each for each in found.status.conditions if each.type == "Stalled")
+    assert (stalled.status, stalled.reason) == ("True", "StateMissing")
+
+
 def test_what_the_last_run_had_started_from_is_gone():
-    found = start(ended("LOST", began=started_from(savepoint(1))), listing=listing(stored(retained(99, OLD_RUN), 99)))
+    found = start(
+        ended("LOST", began=started_from(savepoint(1)), latest_checkpoint=None),
+        listing=listing(stored(retained(99, OLD_RUN), 99)),
+    )
     assert (found.intent, found.stalled) == ("", "NothingToStartFrom")
     assert "spec.startFrom.empty: {}" in found.condition("Stalled").message
 
@@ -275,7 +286,7 @@ def test_leftovers_of_another_run_go_first():
 
 
 def test_runs_that_are_lost_before_they_run_pause():
-    lost = ended("LOST", run={"confirmed": False})
+    lost = ended("LOST", run={"confirmed": False}, latest_checkpoint=None)
     first = start(lost)
     assert first.intent == ""
     assert first.status.start_attempts == 1
@@ -341,9 +352,9 @@ def test_without_its_recorded_version_a_run_waits():
 @pytest.mark.parametrize(
     ("status", "spec", "revisions", "version"),
     [
-        (ended("STOPPED"), {}, (1,), 1),
-        (ended("STOPPED"), {"parallelism": 2}, (1,), 2),
-        (ended("STOPPED"), {"parallelism": 2}, (1, 2, 5), 6),
+        (ended("STOPPED", latest_checkpoint=None), {}, (1,), 1),
+        (ended("STOPPED", latest_checkpoint=None), {"parallelism": 2}, (1,), 2),
+        (ended("STOPPED", latest_checkpoint=None), {"parallelism": 2}, (1, 2, 5), 6),
         (None, {}, (4,), 5),
     ],
     ids=["same spec", "another", "numbers are never used again", "status lost"],

@@ -36,7 +36,7 @@ from penstock.flink.answers import (
 )
 from penstock.model import Decision, JobListing, Manager, Observed, Revision, RunObjects, StoredState, TargetListing
 from tests.unit import builders
-from tests.unit.builders import HOME, JOB, JOB_UID, NAMESPACE, NOW, PLACE
+from tests.unit.builders import HOME, JOB, JOB_UID, NOW, PLACE
 from tests.unit.decide.rules import objection
 
 KINDS = frozenset({"ConfigMap", "Secret", "Service", "Deployment", "Job"})
@@ -130,6 +130,8 @@ class Toy:
         """How many savepoints were ever complete in each target directory."""
         self.starts: list[tuple[str, str]] = []
         """(run, restore path) of each first start."""
+        self.lost: list[int] = []
+        """For each first start, how many records the newest state of all in the store was ahead of it."""
         self.operations = 0
         self.crash_after: int | None = None
         self.on_crash: Callable[[Toy], None] = lambda toy: toy.tick(1)
@@ -497,6 +499,8 @@ class Toy:
             deployed.permit, deployed.permit_used = False, True
             self.starts.append((run, deployed.applied.restore_from))
             deployed.process = self._started(deployed.applied.restore_from)
+            newest = max((file.value for file in self.store.values()), default=0)
+            self.lost.append(newest - deployed.process.value)
         elif deployed.plan and deployed.pointer:
             deployed.process = self._started(deployed.pointer)
         else:

@@ -1,0 +1,192 @@
+"""Effects in Kubernetes and Flink: each may be repeated, and touches what it names only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from penstock import names
+from penstock.act import carry_out
+from penstock.api import constants
+from penstock.build import run as build
+from penstock.decide.change import spec_hash
+from penstock.errors import RetryLater, Stale
+from penstock.kube import resources
+from penstock.model import (
+    ApplyRun,
+    CancelJob,
+    CreateCheckpoint,
+    DeleteCheckpoint,
+    DeleteHighAvailability,
+    DeletePods,
+    DeleteRun,
+    GrantPermit,
+    Observed,
+    RecordRevision,
+    Revision,
+    SetFinalizer,
+    StoreView,
+    TriggerSavepoint,
+)
+from tests.unit.build.test_golden import context
+from tests.unit.builders import JOB, NAMESPACE, OLD_RUN, RUN, checkpoint, job, savepoint, uid
+from tests.unit.world import FakeWorld, manifest, seen
+
+SPEC = job().spec
+APPLY = ApplyRun(RUN, 1, spec_hash(SPEC), SPEC, savepoint(1), "{}")
+BASE = "http://flights-aaaaaaaa-jobmanager.flights.svc:8081"
+
+
+def with_job(*more: Any) -> tuple[Any, Observed]:
+    """A world with the job, and the job as it was read there."""
+    world = FakeWorld(manifest(job()), *(manifest(each) for each in more))
+    read = world.kube.objects["StreamJob", NAMESPACE, JOB]
+    of = type(job()).model_validate(read)
+    checkpoints = [type(checkpoint()).model_validate(each) for each in world.kube.of("Checkpoint").values()]
+    return world, seen(*checkpoints, job=of)
+
+
+async def test_all_objects_of_a_run_the_job_last_and_no_permit():
+    world, observed = with_job()
+    await carry_out(world, observed, APPLY)
+    applied = [(kind, name) for verb, kind, name in world.kube.calls if verb == "apply"]
+    assert applied[-1] == ("Job", "flights-aaaaaaaa-jobmanager")
+    assert {kind for kind, _ in applied} >= {"ConfigMap", "Secret", "Service", "Deployment", "Job", "ServiceAccount"}
+    assert names.permit(JOB, RUN) not in world.kube.of("ConfigMap")
+    before = set(world.kube.objects)
+    await carry_out(world, observed, APPLY)
+    assert set(world.kube.objects) == before
+
+
+async def test_a_service_account_of_the_users_is_not_made():
+    world, observed = with_job()
+    mine = job(serviceAccountName="mine").spec
+    await carry_out(world, observed, ApplyRun(RUN, 1, "x", mine, "", "{}"))
+    assert world.kube.of("ServiceAccount") == {}
+
+
+async def test_the_permit_is_made_once_and_the_same_one_stays():
+    world, observed = with_job()
+    await carry_out(world, observed, GrantPermit(RUN))
+    first = world.kube.of("ConfigMap")[names.permit(JOB, RUN)]["metadata"]["uid"]
+    await carry_out(world, observed, GrantPermit(RUN))
+    assert world.kube.of("ConfigMap")[names.permit(JOB, RUN)]["metadata"]["uid"] == first
+
+
+async def test_a_run_goes_whole_and_no_other_goes_with_it():
+    world, observed = with_job()
+    other = ApplyRun(OLD_RUN, 1, "x", SPEC, "", "{}")
+    for effect in (APPLY, GrantPermit(RUN), other):
+        await carry_out(world, observed, effect)
+    for _ in range(2):
+        await carry_out(world, observed, DeleteRun(RUN))
+    left = {name for kind in ("ConfigMap", "Secret", "Service", "Deployment", "Job") for name in world.kube.of(kind)}
+    assert left == {each["metadata"]["name"] for each in build.lasting(_context_of(OLD_RUN))}
+
+
+def _context_of(run: str) -> Any:
+    return type(context())(**{**context().__dict__, "run": run})
+
+
+async def test_flinks_config_maps_of_one_run():
+    world, observed = with_job()
+    for run in (RUN, OLD_RUN):
+        labels = {"app": names.cluster_id(JOB, run), "type": "flink-native-kubernetes"}
+        name = names.checkpoint_pointers(JOB, run)
+        meta = {"name": name, "namespace": NAMESPACE, "labels": labels}
+        await world.kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
+    await carry_out(world, observed, DeleteHighAvailability(RUN))
+    assert set(world.kube.of("ConfigMap")) == {names.checkpoint_pointers(JOB, OLD_RUN)}
+
+
+async def test_flinks_config_maps_go_also_when_the_store_is_gone():
+    world, _ = with_job()
+    await carry_out(world, seen(job=job(), store=StoreView(problem="gone")), DeleteHighAvailability(RUN))
+    assert world.store.calls == []
+
+
+async def test_a_job_version_is_made_once():
+    world, observed = with_job()
+    await carry_out(world, observed, RecordRevision(1, "hash", SPEC))
+    with pytest.raises(RetryLater, match="an earlier job's"):  # there, but not among this job's versions
+        await carry_out(world, observed, RecordRevision(1, "hash", SPEC))
+    observed = replace(observed, revisions=(Revision(1, "hash", {}),))
+    await carry_out(world, observed, RecordRevision(1, "hash", SPEC))
+    (made,) = world.kube.of("ControllerRevision").values()
+    assert (made["metadata"]["name"], made["revision"]) == ("flights-v1", 1)
+
+
+async def test_a_checkpoint_of_a_stop_is_made_once_with_its_finalizer():
+    world, observed = with_job()
+    effect = CreateCheckpoint("flights-stop-1", "Stop", RUN, "Stop of version 1")
+    for _ in range(2):
+        await carry_out(world, observed, effect)
+    (made,) = world.kube.of("Checkpoint").values()
+    assert made["metadata"]["finalizers"] == [constants.FINALIZER_DATA]
+    assert made["spec"]["origin"] == {"run": RUN}
+    assert "ownerReferences" not in made["metadata"]
+
+
+async def test_finalizers_of_others_stay():
+    world, observed = with_job(checkpoint(finalizers=("theirs",)))
+    await carry_out(world, observed, SetFinalizer("Checkpoint", "before", present=True))
+    assert world.kube.of("Checkpoint")["before"]["metadata"]["finalizers"] == ["theirs", constants.FINALIZER_DATA]
+    await carry_out(world, observed_again(world), SetFinalizer("Checkpoint", "before", present=False))
+    assert world.kube.of("Checkpoint")["before"]["metadata"]["finalizers"] == ["theirs"]
+
+
+def observed_again(world: Any) -> Observed:
+    checkpoints = [type(checkpoint()).model_validate(each) for each in world.kube.of("Checkpoint").values()]
+    return seen(*checkpoints, job=job())
+
+
+async def test_a_finalizer_is_set_on_what_was_seen_only():
+    world, observed = with_job()
+    world.kube.objects["StreamJob", NAMESPACE, JOB]["metadata"]["resourceVersion"] = "999"
+    with pytest.raises(Stale):
+        await carry_out(world, observed, SetFinalizer("StreamJob", JOB, present=False))
+
+
+async def test_only_that_very_checkpoint_is_deleted():
+    world, observed = with_job(checkpoint())
+    with pytest.raises(Stale):
+        await carry_out(world, observed, DeleteCheckpoint("before", uid(9)))
+    await carry_out(world, observed, DeleteCheckpoint("before", uid(1)))
+    assert world.kube.of("Checkpoint") == {}
+
+
+async def test_pods_by_name():
+    world, observed = with_job()
+    await carry_out(world, observed, DeletePods(("a", "b")))
+    assert [call for call in world.kube.calls if call[0] == "delete"] == [
+        ("delete", "Pod", "a"),
+        ("delete", "Pod", "b"),
+    ]
+
+
+async def test_what_is_asked_of_flink():
+    world, observed = with_job()
+    await carry_out(world, observed, TriggerSavepoint("before", RUN, "t", "s3://x", "Native", stop=False))
+    await carry_out(world, observed, TriggerSavepoint("before", RUN, "t", "s3://x", "Native", stop=True))
+    await carry_out(world, observed, CancelJob(RUN))
+    assert world.flink.asked == [
+        ("savepoint", BASE, RUN, "t", "s3://x", "Native"),
+        ("stop", BASE, RUN, "t", "s3://x", "Native"),
+        ("cancel", BASE, RUN),
+    ]
+
+
+@pytest.mark.parametrize("effect", [APPLY, GrantPermit(RUN)])
+async def test_without_a_store_a_run_is_made_later(effect):
+    world, _ = with_job()
+    with pytest.raises(RetryLater):
+        await carry_out(world, seen(job=job(), store=StoreView(problem="gone")), effect)
+
+
+async def test_without_a_job_nothing_is_made():
+    world, _ = with_job()
+    with pytest.raises(RetryLater):
+        await carry_out(world, seen(), APPLY)
+    assert resources.JOBS.kind not in {kind for kind, _, _ in world.kube.objects}

@@ -1,0 +1,223 @@
+"""What holds for the objects of every run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock import names
+from penstock.api.constants import JOB_NAME_MAX_LENGTH
+from penstock.api.validation import OWNED_CONFIGURATION
+from penstock.build import run as build
+from penstock.build.context import RunContext
+from penstock.build.flink_config import configuration, owned, render
+from tests.unit.build.test_golden import JAR, context, everything
+from tests.unit.builders import RUN, savepoint
+
+CONTEXTS: list[RunContext] = [
+    context(),
+    context(JAR, restore_from=savepoint(1), store={"jobCredentials": {"serviceAccount": True}}),
+]
+BOTH = pytest.mark.parametrize("of", CONTEXTS, ids=["sql", "jar"])
+
+
+def pods(of: RunContext) -> Iterator[tuple[str, dict[str, Any]]]:
+    for manifest in build.lasting(of):
+        template = manifest.get("spec", {}).get("template")
+        if template:
+            yield manifest["kind"], template
+
+
+def containers(of: RunContext) -> Iterator[dict[str, Any]]:
+    for _, template in pods(of):
+        yield from template["spec"]["containers"] + template["spec"].get("initContainers", [])
+
+
+# ---------------------------------------------------------------- configuration
+
+
+@BOTH
+def test_every_owned_key_is_refused_when_a_user_writes_it(of: RunContext) -> None:
+    prefixes = tuple(key for key in OWNED_CONFIGURATION if key.endswith("."))
+    free = {key for key in owned(of) if key not in OWNED_CONFIGURATION and not key.startswith(prefixes)}
+    assert free == set()
+
+
+@given(st.sampled_from(sorted(owned(CONTEXTS[1]))), st.text(max_size=20))
+@settings(max_examples=50, derandomize=True)
+def test_a_user_cannot_override_an_owned_key(key: str, value: str) -> None:
+    of = context({"flink": {"version": "2.3", "configuration": {key: value}}}, restore_from=savepoint(1))
+    assert configuration(of)[key] == owned(of)[key]
+
+
+def test_a_user_overrides_a_default_and_adds_to_the_java_options() -> None:
+    mine = {"state.backend.type": "rocksdb", "env.java.opts.all": "-Dmine=1"}
+    keys = configuration(context({"flink": {"version": "2.3", "configuration": mine}}))
+    assert keys["state.backend.type"] == "rocksdb"
+    assert keys["env.java.opts.all"].endswith(" -Dmine=1")
+    assert "--add-opens=java.base/java.util=ALL-UNNAMED" in keys["env.java.opts.all"]
+
+
+# Beyond the BMP JSON writes surrogate pairs, which YAML does not join.
+letters = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
+
+
+@given(st.dictionaries(st.text(letters, min_size=1, max_size=9), st.text(letters, max_size=30), max_size=4))
+@settings(max_examples=100, derandomize=True)
+def test_the_rendered_configuration_reads_back_as_it_was(keys: dict[str, str]) -> None:
+    assert (yaml.safe_load(render(keys)) or {}) == keys
+
+
+def test_a_run_without_a_restore_names_no_path() -> None:
+    assert "execution.state-recovery.path" not in owned(context())
+    assert owned(CONTEXTS[1])["execution.state-recovery.path"] == savepoint(1)
+
+
+def test_rules_of_flink_that_the_design_rests_on() -> None:
+    keys = owned(context())
+    assert keys["execution.state-recovery.claim-mode"] == "NO_CLAIM"
+    assert keys["execution.checkpointing.externalized-checkpoint-retention"] == "RETAIN_ON_CANCELLATION"
+    assert keys["execution.shutdown-on-application-finish"] == "false"
+    assert keys["job-result-store.delete-on-commit"] == "false"
+    assert keys["kubernetes.cluster-id"].endswith(RUN[:8])
+    assert f"/ha/{RUN}" in keys["high-availability.storageDir"]
+
+
+# ---------------------------------------------------------------- pods
+
+
+@BOTH
+def test_pods_fit_the_restricted_standard(of: RunContext) -> None:
+    for _, template in pods(of):
+        security = template["spec"]["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert security["runAsUser"] > 0
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & template["spec"].keys()
+        for volume in template["spec"]["volumes"]:
+            assert volume.keys() <= {"name", "configMap", "secret", "emptyDir"}
+    for container in containers(of):
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert security["readOnlyRootFilesystem"] is True
+        assert not security.get("privileged")
+        assert all("hostPort" not in port for port in container.get("ports", []))
+
+
+@BOTH
+def test_every_container_says_what_it_needs(of: RunContext) -> None:
+    for container in containers(of):
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert "memory" in container["resources"]["limits"]
+
+
+@BOTH
+def test_no_key_and_no_script_is_in_a_pod_or_a_config_map(of: RunContext) -> None:
+    visible = yaml.dump([each for each in build.lasting(of) if each["kind"] != "Secret"])
+    assert "INSERT" not in visible
+    for container in containers(of):
+        for variable in container.get("env", []):
+            assert not ("SECRET" in variable["name"] and "value" in variable)
+
+
+def test_a_job_without_keys_gets_none() -> None:
+    assert not any("AWS_ACCESS_KEY_ID" in str(each) for each in containers(CONTEXTS[1]))
+    assert any("AWS_ACCESS_KEY_ID" in str(each) for each in containers(CONTEXTS[0]))
+
+
+@BOTH
+def test_a_jobmanager_is_never_started_again_by_its_pod_and_the_guard_comes_first(of: RunContext) -> None:
+    manager = build.job_manager(of)
+    assert manager["kind"] == "Job"
+    template = manager["spec"]["template"]["spec"]
+    assert template["restartPolicy"] == "Never"
+    assert [each["name"] for each in template["initContainers"]] == ["guard"]
+    assert "ttlSecondsAfterFinished" not in manager["spec"]
+    assert of.run in template["containers"][0]["command"]
+
+
+@BOTH
+def test_the_permit_is_not_among_what_is_applied_again_and_again(of: RunContext) -> None:
+    made = [each["metadata"]["name"] for each in build.lasting(of)]
+    assert build.permit(of)["metadata"]["name"] not in made
+    assert build.lasting(of)[-1]["kind"] == "Job"
+
+
+@BOTH
+def test_a_users_labels_do_not_hide_ours(of: RunContext) -> None:
+    for _, template in pods(of):
+        assert template["metadata"]["labels"]["penstock.dev/run"] == RUN
+
+
+@BOTH
+def test_objects_go_with_their_job_and_are_found_by_their_run(of: RunContext) -> None:
+    for manifest in [build.permit(of), *build.lasting(of)]:
+        (owner,) = manifest["metadata"]["ownerReferences"]
+        assert (owner["uid"], owner["controller"]) == (of.meta.uid, True)
+        assert manifest["metadata"]["labels"]["penstock.dev/run"] == RUN
+        assert manifest["metadata"]["labels"]["penstock.dev/job-uid"] == of.meta.uid
+
+
+def test_selectors_find_the_pods_of_one_run_only() -> None:
+    of = CONTEXTS[0]
+    for manifest in build.lasting(of):
+        if manifest["kind"] == "Deployment":
+            selector = manifest["spec"]["selector"]["matchLabels"]
+            assert selector.items() <= manifest["spec"]["template"]["metadata"]["labels"].items()
+            assert selector["penstock.dev/run"] == RUN
+
+
+@pytest.mark.parametrize(("parallelism", "slots", "replicas"), [(1, 1, 1), (5, 2, 3), (4, 4, 1), (9, 4, 3)])
+def test_as_many_taskmanagers_as_parallelism_needs(parallelism: int, slots: int, replicas: int) -> None:
+    of = context({"parallelism": parallelism, "taskManager": {"slots": slots}})
+    assert build.task_managers(of)["spec"]["replicas"] == replicas
+
+
+@BOTH
+def test_the_same_run_gives_the_same_objects(of: RunContext) -> None:
+    assert everything(of) == everything(of)
+
+
+# ---------------------------------------------------------------- names
+
+job_names = st.from_regex(r"[a-z]([-a-z0-9]*[a-z0-9])?", fullmatch=True).filter(lambda n: len(n) <= JOB_NAME_MAX_LENGTH)
+run_ids = st.text("0123456789abcdef", min_size=32, max_size=32)
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_OF_RUN = (names.job_manager, names.task_manager, names.config, names.script, names.permit)
+
+
+@given(st.one_of(job_names, st.just("x" * JOB_NAME_MAX_LENGTH)), run_ids, st.integers(1, 99_999))
+@settings(max_examples=200, derandomize=True)
+def test_names_fit(name: str, run: str, number: int) -> None:
+    made = [make(name, run) for make in _OF_RUN]
+    made += [names.revision(name, number), names.stop_checkpoint(name, "Upgrade", run, number)]
+    for each in made:
+        assert len(each) <= 63
+        assert _LABEL.fullmatch(each)
+    assert len(names.cluster_id(name, run)) <= 45
+    # The Job's pods get five random characters and a dash; their hostname is cut at 63.
+    assert len(names.job_manager(name, run)) + 6 <= 63
+    assert len(set(made)) == len(made)
+
+
+@given(job_names, run_ids, run_ids)
+@settings(max_examples=100, derandomize=True)
+def test_two_runs_share_no_name(name: str, one: str, other: str) -> None:
+    if one[:8] != other[:8]:
+        assert not {make(name, one) for make in _OF_RUN} & {make(name, other) for make in _OF_RUN}
+
+
+@given(st.text(max_size=40), st.integers(0, 99))
+@settings(max_examples=100, derandomize=True)
+def test_a_trigger_id_is_what_flink_takes(uid: str, attempt: int) -> None:
+    made = names.trigger_id(uid, attempt)
+    assert names.is_run(made)
+    assert made == names.trigger_id(uid, attempt)
+    assert made != names.trigger_id(uid, attempt + 1)

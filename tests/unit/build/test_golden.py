@@ -1,0 +1,110 @@
+"""All objects of a run as YAML.
+
+`PENSTOCK_GOLDEN=write pytest tests/unit/build` writes them anew; git shows what changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from penstock.api.store import CheckpointStore
+from penstock.build import run as build
+from penstock.build.account import flink_account
+from penstock.build.checkpoint import note, stop_checkpoint
+from penstock.build.context import RunContext
+from penstock.decide.change import spec_hash
+from penstock.model import CreateCheckpoint
+from tests.unit.builders import PLACE, RUN, checkpoint, job, savepoint, store_manifest
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+JAR: dict[str, Any] = {
+    "job": {
+        "jar": {
+            "uri": "local:///opt/flink/usrlib/job.jar",
+            "entryClass": "com.example.Flights",
+            "args": ["--topic", "flights; rm -rf /", "${secret:kafka/password}"],
+        }
+    },
+    "flink": {"version": "2.3", "image": "registry.example/job:1", "configuration": {"state.backend.type": "rocksdb"}},
+    "parallelism": 5,
+    "taskManager": {"slots": 2, "resources": {"requests": {"cpu": 1}, "limits": {"memory": "4Gi"}}},
+    "serviceAccountName": "mine",
+    "checkpoints": {"interval": "30s", "retention": {"numRetained": 3}},
+    "podTemplate": {
+        "labels": {"team": "flights", "penstock.dev/run": "not-this"},
+        "annotations": {"example.com/note": "x"},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "priorityClassName": "high",
+        "imagePullSecrets": [{"name": "registry"}],
+        "env": [
+            {"name": "TZ", "value": "UTC"},
+            {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "kafka", "key": "password"}}},
+        ],
+    },
+}
+
+
+def context(spec: dict[str, Any] | None = None, **more: Any) -> RunContext:
+    stream_job = job(**(spec or {}))
+    store = more.pop("store", {})
+    return RunContext(
+        meta=stream_job.metadata,
+        spec=stream_job.spec,
+        store=CheckpointStore.model_validate(store_manifest(**store)),
+        place=PLACE,
+        run=RUN,
+        version=1,
+        spec_hash=spec_hash(stream_job.spec),
+        restore_from=more.pop("restore_from", ""),
+        started_from=json.dumps({"kind": "Empty"}),
+        operator_image="penstock.dev/operator:test",
+        default_images={"2.3": "flink:2.3"},
+    )
+
+
+def everything(of: RunContext) -> list[dict[str, Any]]:
+    accounts = flink_account(of.namespace) if of.spec.service_account_name is None else []
+    return [
+        *accounts,
+        build.revision(of.meta, of.version, of.spec_hash, of.spec),
+        build.permit(of),
+        *build.lasting(of),
+    ]
+
+
+STOP = CreateCheckpoint("flights-stop-1", "Stop", RUN, "Stop of version 1")
+CASES = {
+    "sql": lambda: everything(context()),
+    "jar-restored": lambda: everything(
+        context(JAR, restore_from=savepoint(1), store={"jobCredentials": {"serviceAccount": True}})
+    ),
+    "stop-checkpoint": lambda: [stop_checkpoint(job(), STOP), note(checkpoint(phase="Creating", description="x"))],
+}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Multi-line texts as blocks, so that a changed line is one changed line."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_objects_are_the_golden_ones(name: str) -> None:
+    text = yaml.dump_all(CASES[name](), Dumper=_Dumper, sort_keys=True, width=120)
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("PENSTOCK_GOLDEN") == "write":
+        path.write_text(text)
+    assert text == path.read_text(), "PENSTOCK_GOLDEN=write pytest tests/unit/build writes it anew"

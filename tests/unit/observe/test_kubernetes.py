@@ -1,0 +1,159 @@
+"""What Kubernetes' objects are read as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from penstock import names
+from penstock.build import run as build
+from penstock.build.context import RunContext
+from penstock.model import Manager, RunObjects
+from penstock.observe.kubernetes import revisions_of, runs_of
+from tests.unit.build.test_golden import context
+from tests.unit.builders import JOB, RUN
+from tests.unit.fakes import FakeKube, Manifest
+
+
+def pod(name: str, component: str = "taskmanager", **more: Any) -> Manifest:
+    metadata = {
+        "name": name,
+        "namespace": "flights",
+        "labels": context().labels(component),
+        "creationTimestamp": more.pop("created", "2026-01-31T11:00:00Z"),
+    }
+    metadata |= more.pop("metadata", {})
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"phase": "Running"} | more}
+
+
+def waiting(reason: str, where: str = "containerStatuses") -> dict[str, Any]:
+    return {where: [{"name": "x", "state": {"waiting": {"reason": reason, "message": "why"}}}]}
+
+
+async def look(*more: Manifest, without: str = "", job: dict[str, Any] | None = None) -> RunObjects:
+    of: RunContext = context()
+    made = [each for each in build.lasting(of) if each["kind"] != without]
+    for each in made:
+        if each["kind"] == "Job" and job is not None:
+            each["status"] = job
+    kube: Any = FakeKube(*made, *more)
+    (found,) = await runs_of(kube, of.meta)
+    return found
+
+
+async def test_a_whole_run():
+    found = await look(pod("a"), pod("b"))
+    assert (found.run, found.manager, found.missing, found.permit) == (RUN, Manager.ACTIVE, (), False)
+    assert (found.pods, found.drifted, found.creating, found.troubles) == (2, False, False, ())
+    assert (found.job_version, found.spec_hash, found.started_from) == (1, context().spec_hash, '{"kind": "Empty"}')
+    assert found.objects == 4
+
+
+async def test_nothing():
+    kube: Any = FakeKube()
+    assert await runs_of(kube, context().meta) == ()
+
+
+async def test_a_permit_alone_is_something():
+    kube: Any = FakeKube(build.permit(context()))
+    (found,) = await runs_of(kube, context().meta)
+    assert found.permit
+    assert (found.manager, found.objects) == (Manager.ABSENT, 1)
+    assert len(found.missing) == 4
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Service", "Deployment", "Job"])
+async def test_what_is_missing(kind):
+    found = await look(without=kind)
+    assert [each.split("/")[0] for each in found.missing] == [kind]
+
+
+MANAGERS = {
+    "none": (None, Manager.ACTIVE),
+    "active": ({"active": 1}, Manager.ACTIVE),
+    "suspended": ({"conditions": [{"type": "Suspended", "status": "True"}]}, Manager.ACTIVE),
+    "failed": ({"conditions": [{"type": "Failed", "status": "True", "reason": "PodFailurePolicy"}]}, Manager.FAILED),
+    "about to fail": ({"conditions": [{"type": "FailureTarget", "status": "True"}]}, Manager.FAILED),
+    "not failed": ({"conditions": [{"type": "Failed", "status": "False"}]}, Manager.ACTIVE),
+    "complete": ({"conditions": [{"type": "Complete", "status": "True"}]}, Manager.COMPLETE),
+}
+
+
+@pytest.mark.parametrize(("status", "manager"), MANAGERS.values(), ids=MANAGERS)
+async def test_what_became_of_the_jobmanager(status, manager):
+    assert (await look(job=status)).manager is manager
+
+
+async def test_a_deployment_that_somebody_scaled():
+    scaled = build.task_managers(context())
+    scaled["spec"]["replicas"] = 7
+    assert (await look(scaled)).drifted
+
+
+async def test_pods_that_have_ended_are_no_pods_but_terminating_ones_are():
+    ended = [pod("a", phase="Succeeded"), pod("b", phase="Failed")]
+    going = pod("c", metadata={"deletionTimestamp": "2026-01-31T11:00:00Z"})
+    assert (await look(*ended, going)).pods == 1
+
+
+async def test_a_pod_that_waits_for_its_volumes():
+    assert (await look(pod("a", **waiting("ContainerCreating")))).creating
+    assert (await look(pod("a", **waiting("PodInitializing")))).creating
+    going = {"deletionTimestamp": "2026-01-31T11:00:00Z"}
+    assert not (await look(pod("a", metadata=going, **waiting("ContainerCreating")))).creating
+
+
+@pytest.mark.parametrize("where", ["containerStatuses", "initContainerStatuses"])
+@pytest.mark.parametrize("reason", ["ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"])
+async def test_why_pods_do_not_start(reason, where):
+    assert (await look(pod("a", **waiting(reason, where)))).troubles == (f"pod a: {reason} why",)
+
+
+async def test_why_pods_are_not_scheduled():
+    unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu"}
+    assert (await look(pod("a", conditions=[unschedulable]))).troubles == ("pod a: Unschedulable no cpu",)
+
+
+async def test_all_ended_pods_but_the_newest_three_are_stale():
+    ended = [pod(f"p{each}", "jobmanager", phase="Failed", created=f"2026-01-31T11:0{each}:00Z") for each in range(6)]
+    assert set((await look(*ended)).stale_pods) == {"p0", "p1", "p2"}
+
+
+async def test_a_pod_that_the_job_has_not_counted_yet_is_not_stale():
+    mark = {"finalizers": ["batch.kubernetes.io/job-tracking"]}
+    ended = [pod(f"p{each}", "jobmanager", phase="Failed", metadata=mark) for each in range(6)]
+    assert (await look(*ended)).stale_pods == ()
+
+
+async def test_the_last_words_of_a_jobmanager():
+    said = "a.B: x\nCaused by: c.D: y\nCaused by: e.F: z\n\tat g\n"
+    state = {"containerStatuses": [{"name": "jobmanager", "state": {"terminated": {"message": said}}}]}
+    assert (await look(pod("a", "jobmanager", phase="Failed", **state))).crash == "Caused by: e.F: z"
+
+
+async def test_flinks_own_config_maps():
+    name = names.checkpoint_pointers(JOB, RUN)
+    labels = {"app": names.cluster_id(JOB, RUN), "type": "flink-native-kubernetes"}
+    made = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "flights", "labels": labels},
+    }
+    found = await look(made)
+    assert found.ha_config_maps == (name,)
+    assert found.objects == 4
+
+
+async def test_what_carries_our_labels_but_no_run_is_ignored():
+    stranger = pod("x", metadata={"labels": context().labels("x") | {"penstock.dev/run": "not a run"}})
+    kube: Any = FakeKube(stranger)
+    assert await runs_of(kube, context().meta) == ()
+
+
+async def test_job_versions_oldest_first():
+    of = context()
+    kube: Any = FakeKube(*(build.revision(of.meta, version, f"hash-{version}", of.spec) for version in (10, 2, 1)))
+    found = await revisions_of(kube, of.meta)
+    assert [(each.version, each.spec_hash) for each in found] == [(1, "hash-1"), (2, "hash-2"), (10, "hash-10")]
+    assert type(of.spec).model_validate(found[0].spec) == of.spec

@@ -1,0 +1,204 @@
+"""One pass's look: everything that is asked, and Unknown for everything that does not answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from penstock.errors import Refused, RetryLater
+from penstock.flink.answers import InProgress
+from penstock.model import JobListing, Manager, Observed, TargetListing, Unknown
+from penstock.observe import observe
+from penstock.world import target_directory
+from tests.unit.build.test_golden import context as run_context
+from tests.unit.build.test_golden import everything
+from tests.unit.builders import (
+    FRESH_RUN,
+    HOME,
+    JOB,
+    NAMESPACE,
+    PLACE,
+    RUN,
+    checkpoint,
+    deleting,
+    flink,
+    job,
+    live,
+    savepoint,
+    store_manifest,
+    target,
+    uid,
+)
+from tests.unit.fakes import FakeStore
+from tests.unit.world import FakeFlink, FakeWorld, manifest
+
+RUNNING = [manifest(job(live())), *everything(run_context())]
+
+
+async def look(world: Any) -> Observed:
+    return await observe(world, NAMESPACE, JOB, FRESH_RUN)
+
+
+async def test_a_job_that_runs():
+    world = FakeWorld(*RUNNING)
+    found = await look(world)
+    assert found.job is not None
+    assert (found.fresh_run, found.flink, found.namespace_terminating) == (FRESH_RUN, flink(), False)
+    assert [objects.run for objects in found.runs] == [RUN]
+    assert [revision.version for revision in found.revisions] == [1]
+    assert (found.listing, found.job_result, found.problems, found.store.problem) == (None, None, (), "")
+    assert world.flink.asked == [("job", "http://flights-aaaaaaaa-jobmanager.flights.svc:8081", RUN)]
+    assert world.store.calls == []
+
+
+async def test_nothing_at_all():
+    found = await look(FakeWorld())
+    assert (found.job, found.checkpoints, found.runs) == (None, (), ())
+
+
+async def test_only_the_jobs_own_checkpoints():
+    other = manifest(checkpoint("other", 2, jobRef={"name": "another"}))
+    found = await look(FakeWorld(*RUNNING, manifest(checkpoint()), other))
+    assert [each.metadata.name for each in found.checkpoints] == ["before"]
+
+
+@pytest.mark.parametrize("error", [RetryLater("time-out"), Refused("no", "FlinkRefused", 400)])
+async def test_a_flink_that_does_not_answer(error):
+    taken = manifest(checkpoint(phase="Creating"))
+    found = await look(FakeWorld(*RUNNING, taken, flink=FakeFlink(error, error)))
+    assert found.flink == Unknown(str(error))
+    assert found.triggers == {"before": Unknown(str(error))}
+
+
+async def test_a_flink_that_does_not_know_the_job():
+    world = FakeWorld(*RUNNING)
+    world.flink.answer = None
+    assert (await look(world)).flink is None
+
+
+async def test_a_checkpoint_that_is_being_taken():
+    held = FakeStore({f"{PLACE.key_of(savepoint(1))}/file": b"x"})
+    world = FakeWorld(
+        *RUNNING, manifest(checkpoint(phase="Creating")), store=held, flink=FakeFlink(trigger=InProgress())
+    )
+    found = await look(world)
+    assert found.triggers == {"before": InProgress()}
+    assert found.targets == {"before": TargetListing(None, (f"{PLACE.key_of(savepoint(1))}/file",), 1)}
+
+
+def _time_out(*_: str) -> None:
+    raise RetryLater("time-out")
+
+
+async def test_a_store_that_does_not_answer():
+    new, taken = manifest(checkpoint("new", 2)), manifest(checkpoint(phase="Creating"))
+    world = FakeWorld(*RUNNING, new, taken)
+    world.store.before = _time_out
+    found = await look(world)
+    assert found.listing == Unknown("time-out")
+    assert found.targets == {"before": Unknown("time-out")}
+
+
+async def test_a_listing_for_a_start():
+    found = await look(FakeWorld(manifest(job())))
+    assert found.listing == JobListing()
+
+
+async def test_how_a_run_ended():
+    key = f"{HOME}ha/{RUN}/job-result-store/x/{RUN}.json"
+    held = FakeStore({key: {"result": {"application-status": "SUCCEEDED"}}})
+    objects = [dict(each) for each in everything(run_context())]
+    for each in objects:
+        if each["kind"] == "Job":
+            each["status"] = {"conditions": [{"type": "Failed", "status": "True"}]}
+    found = await look(FakeWorld(manifest(job(live())), *objects, store=held))
+    assert (found.runs[0].manager, found.job_result, found.flink) == (Manager.FAILED, "FINISHED", None)
+
+
+STORES: dict[str, tuple[dict[str, Any] | None, str]] = {
+    "missing": (None, "there is no CheckpointStore main"),
+    "not for this namespace": (
+        store_manifest(allowedNamespaces={"names": ["others"]}),
+        "is not for namespace flights",
+    ),
+    "not looked at yet": (store_manifest() | {"status": {}}, "not looked at yet"),
+    "not Ready": (
+        store_manifest() | {"status": {"conditions": [{"type": "Ready", "status": "False", "message": "no bucket"}]}},
+        "no bucket",
+    ),
+}
+
+
+@pytest.mark.parametrize(("stored", "problem"), STORES.values(), ids=STORES)
+async def test_a_store_that_cannot_be_used(stored, problem):
+    extra = [stored] if stored else []
+    found = await look(FakeWorld(manifest(job()), *extra, ready=False))
+    assert problem in found.store.problem
+    assert (found.store.place is None) == (stored is None)
+
+
+async def test_the_checkpoints_of_a_job_that_is_gone_name_the_store():
+    held = FakeStore({f"{PLACE.key_of(savepoint(1))}/file": b"x"})
+    found = await look(FakeWorld(manifest(checkpoint(phase="Present", status=deleting())), store=held))
+    assert found.store.place == PLACE
+    assert isinstance(found.targets["before"], TargetListing)
+
+
+async def test_a_namespace_that_goes():
+    world = FakeWorld(*RUNNING)
+    world.kube.objects["Namespace", "", NAMESPACE]["metadata"]["deletionTimestamp"] = "2026-01-31T12:00:00Z"
+    assert (await look(world)).namespace_terminating
+
+
+async def test_what_is_wrong_with_the_spec():
+    wrong = job(flink={"version": "2.3", "configuration": {"parallelism.default": "7"}})
+    (problem,) = (await look(FakeWorld(manifest(wrong)))).problems
+    assert problem.path == "spec.flink.configuration[parallelism.default]"
+
+
+async def test_a_status_that_cannot_be_read_is_lost_and_nothing_else():
+    broken = manifest(job()) | {"status": {"state": "Dancing", "jobVersion": 4}}
+    found = await look(FakeWorld(broken))
+    assert found.job is not None
+    assert (found.job.status.state, found.job.status.job_version) == (None, 4)
+
+
+async def test_a_job_that_cannot_be_read_is_not_gone():
+    broken = manifest(job())
+    broken["spec"]["parallelism"] = "many"
+    with pytest.raises(RetryLater):
+        await look(FakeWorld(broken))
+
+
+async def test_an_api_server_that_does_not_answer_ends_the_pass():
+    world = FakeWorld(*RUNNING)
+    world.kube.before = _time_out
+    with pytest.raises(RetryLater):
+        await look(world)
+
+
+# ---------------------------------------------------------------- status is not trusted
+
+PLACES = {
+    "another bucket": f"s3://other/{HOME}savepoints/{uid(1)}/",
+    "another job": target(1).replace("/flights-1111", "/others-1111"),
+    "another namespace": target(1).replace("/flights/", "/others/"),
+    "the whole job": PLACE.uri(HOME),
+    "all savepoints": PLACE.uri(f"{HOME}savepoints/"),
+    "inside of a savepoint": savepoint(1),
+    "up": target(1) + "../",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+async def test_a_directory_that_is_not_ours_is_neither_read_nor_deleted(place):
+    held = FakeStore({f"{HOME}savepoints/{uid(1)}/x": b"x"})
+    moved = checkpoint(phase="Present", status=deleting() | {"target_directory": place})
+    store: Any = held
+    with pytest.raises(Refused):
+        target_directory(store.place, moved)
+    found = await look(FakeWorld(*RUNNING, manifest(moved), store=held))
+    assert isinstance(found.targets["before"], Unknown)
+    assert held.calls == []
