@@ -13,6 +13,20 @@ MERGE = "application/merge-patch+json"
 PLURALS = {"StreamJob": "streamjobs", "Checkpoint": "checkpoints", "CheckpointStore": "checkpointstores"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def operator_at_rest(kubectl: Callable[..., Any]) -> Iterator[None]:
+    """These tests are about the API server alone: an operator that runs would write into their objects meanwhile."""
+    operator = ("-n", "penstock-system")
+    there = kubectl(*operator, "get", "deployment", "penstock", "--ignore-not-found", "-o", "name").stdout.strip()
+    if there:
+        kubectl(*operator, "scale", there, "--replicas=0")
+        kubectl(*operator, "wait", "pod", "-l", "app.kubernetes.io/name=penstock", "--for=delete", "--timeout=40s")
+    yield
+    if there:
+        kubectl(*operator, "scale", there, "--replicas=1")
+        kubectl(*operator, "rollout", "status", there, "--timeout=40s")
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the API server said: the object, or its message."""

@@ -22,7 +22,13 @@ JOB_STATUS = {
     "state": "Running",
     "jobVersion": 3,
     "run": {"id": RUN, "jobVersion": 3, "startedAt": TIME, "confirmed": True},
-    "startedFrom": {"kind": "Checkpoint", "checkpoint": "flights-upgrade-01234567", "time": TIME, "reason": "newest"},
+    "startedFrom": {
+        "kind": "Checkpoint",
+        "text": "flights-upgrade-01234567",
+        "checkpoint": "flights-upgrade-01234567",
+        "time": TIME,
+        "reason": "newest",
+    },
     "latestCheckpoint": {"checkpointId": 93, "completionTime": TIME},
     "intent": {
         "kind": "Stop",
@@ -244,7 +250,7 @@ def test_stream_jobs_are_listed_within_120_columns(kubectl, api):
         "STATE": "Running",
         "VERSION": "3",
         "PARALLELISM": "1",
-        "STARTED FROM": "Checkpoint",
+        "STARTED FROM": "flights-upgrade-01234567",
         "READY": "True",
     }
     wide = table(kubectl, "sj", "-n", api.namespace, "-o", "wide")
@@ -252,7 +258,6 @@ def test_stream_jobs_are_listed_within_120_columns(kubectl, api):
         "DESIRED": "Running",
         "FLINK": "2.3",
         "STORE": "main",
-        "CHECKPOINT": "flights-upgrade-01234567",
         "RUN": RUN,
     }
 
