@@ -50,7 +50,7 @@ def test_every_owned_key_is_refused_when_a_user_writes_it(of: RunContext) -> Non
 
 
 @given(st.sampled_from(sorted(owned(CONTEXTS[1]))), st.text(max_size=20))
-@settings(max_examples=50, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_a_user_cannot_override_an_owned_key(key: str, value: str) -> None:
     of = context({"flink": {"version": "2.3", "configuration": {key: value}}}, restore_from=savepoint(1))
     assert configuration(of)[key] == owned(of)[key]
@@ -69,7 +69,7 @@ letters = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
 
 
 @given(st.dictionaries(st.text(letters, min_size=1, max_size=9), st.text(letters, max_size=30), max_size=4))
-@settings(max_examples=100, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_the_rendered_configuration_reads_back_as_it_was(keys: dict[str, str]) -> None:
     assert (yaml.safe_load(render(keys)) or {}) == keys
 
@@ -194,7 +194,7 @@ _OF_RUN = (names.job_manager, names.task_manager, names.config, names.script, na
 
 
 @given(st.one_of(job_names, st.just("x" * JOB_NAME_MAX_LENGTH)), run_ids, st.integers(1, 99_999))
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_names_fit(name: str, run: str, number: int) -> None:
     made = [make(name, run) for make in _OF_RUN]
     made += [names.revision(name, number), names.stop_checkpoint(name, "Upgrade", run, number)]
@@ -208,14 +208,14 @@ def test_names_fit(name: str, run: str, number: int) -> None:
 
 
 @given(job_names, run_ids, run_ids)
-@settings(max_examples=100, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_two_runs_share_no_name(name: str, one: str, other: str) -> None:
     if one[:8] != other[:8]:
         assert not {make(name, one) for make in _OF_RUN} & {make(name, other) for make in _OF_RUN}
 
 
 @given(st.text(max_size=40), st.integers(0, 99))
-@settings(max_examples=100, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_a_trigger_id_is_what_flink_takes(uid: str, attempt: int) -> None:
     made = names.trigger_id(uid, attempt)
     assert names.is_run(made)
