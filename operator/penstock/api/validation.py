@@ -63,6 +63,10 @@ OWNED_CONFIGURATION: Final = {
     "rest.port": _RUN,
     "rest.bind-port": _RUN,
     "web.submit.enable": "is always false; leave it out",
+    "web.refresh-interval": "is always short enough for Penstock to follow a stop; leave it out",
+    "rest.cache.checkpoint-statistics.timeout": "is always short enough for Penstock to follow a stop; leave it out",
+    "jobstore.expiration-time": "is always long enough for Penstock to read how a job ended; leave it out",
+    "completed-application-store.expiration-time": "is always long enough to read how a job ended; leave it out",
     "web.checkpoints.history": "is always long enough for Penstock to see every checkpoint; leave it out",
     "$internal.": "is internal to Flink; leave it out",
 }
