@@ -51,7 +51,7 @@ crds: $(VENV)/.ready ## Generate crds/ (and the chart's copy) from the models
 
 .PHONY: golden
 golden: $(VENV)/.ready ## Write the golden files of the built objects anew; read the diff before you commit it
-	@UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/unit/build
+	@PENSTOCK_GOLDEN=write $(BIN)/pytest -q tests/unit/build
 
 .PHONY: format
 format: $(VENV)/.ready ## Format the code
