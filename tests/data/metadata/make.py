@@ -93,7 +93,7 @@ UNALIGNED = {
 SCENARIOS = {
     "hashmap": Scenario("state on the heap", {"state.backend.type": "hashmap"}),
     "rocksdb": Scenario("incremental RocksDB, the third checkpoint", ROCKSDB, checkpoints=3),
-    "inline": Scenario("RocksDB with state under 20 kB: all of it in the file", ROCKSDB, keys=9),
+    "inline": Scenario("state under 20 kB: all of it in the file", {"state.backend.type": "hashmap"}, keys=9),
     "canonical": Scenario("a savepoint in canonical format", ROCKSDB, savepoint="CANONICAL"),
     "native": Scenario("a savepoint in native format", ROCKSDB, savepoint="NATIVE"),
     "merged": Scenario("merged files, across checkpoints", ROCKSDB | MERGED, checkpoints=3),
@@ -248,9 +248,14 @@ def take(job: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     answer = wait(path, lambda: _done(call("GET", f"/jobs/{job}/{path}/{trigger}")))
     if "failure-cause" in answer:
         sys.exit(answer["failure-cause"]["stack-trace"])
+    return dict(wait("statistics", lambda: _statistics(job, answer)))  # Flink shows them some seconds later
+
+
+def _statistics(job: str, answer: dict[str, Any]) -> dict[str, Any] | None:
     latest = call("GET", f"/jobs/{job}/checkpoints")["latest"]
-    found: dict[str, Any] = latest["savepoint" if path == "savepoints" else "completed"]
-    return found
+    both = [latest[kind] for kind in ("completed", "savepoint") if latest[kind]]
+    wanted = answer.get("checkpointId"), answer.get("location")
+    return next((each for each in both if each["id"] == wanted[0] or each["external_path"] == wanted[1]), None)
 
 
 def _done(answer: dict[str, Any]) -> dict[str, Any] | None:
@@ -296,10 +301,12 @@ def keep(version: str, name: str, scenario: Scenario, taken: dict[str, Any], ver
     directory = taken["external_path"]
     folder = HERE / f"{name}-{version.rpartition('.')[0]}"
     folder.mkdir(exist_ok=True)
-    shutil.copyfile(Path(directory.removeprefix("file:")) / "_metadata", folder / "_metadata")
+    own = Path(directory.removeprefix("file:"))
+    shutil.copyfile(own / "_metadata", folder / "_metadata")
+    place = own if scenario.savepoint else STATE  # Flink takes a checkpoint by itself at the start
     files = {
         f"file:{path}": path.stat().st_size
-        for path in sorted(STATE.rglob("*"))
+        for path in sorted(place.rglob("*"))
         if path.is_file() and path.name != "_metadata"
     }
     facts = {
@@ -318,6 +325,7 @@ def keep(version: str, name: str, scenario: Scenario, taken: dict[str, Any], ver
 
 def main() -> None:
     """Make the files that are named, or all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that Flink is stopped then, too
     for version in FLINKS:
         for name, scenario in SCENARIOS.items():
             if not sys.argv[1:] or {name, f"{name}-{version.rpartition('.')[0]}"} & set(sys.argv[1:]):
