@@ -100,7 +100,10 @@ SCENARIOS = {
     "merged-hashmap": Scenario("merged files, state on the heap", {"state.backend.type": "hashmap"} | MERGED),
     "changelog": Scenario("a changelog in files", ROCKSDB | CHANGELOG | DSTL, checkpoints=3),
     "changelog-inline": Scenario(
-        "a changelog in the file", ROCKSDB | CHANGELOG | {"state.changelog.storage": "memory"}, rate=20
+        "a changelog in the file",
+        {"state.backend.type": "hashmap"} | CHANGELOG | {"state.changelog.storage": "memory"},
+        rate=2,
+        keys=9,
     ),
     "unaligned": Scenario(
         "unaligned, with records in flight", {"state.backend.type": "hashmap"} | UNALIGNED, SLOW_COUNT, rate=1000000
@@ -286,8 +289,8 @@ def run(version: str, name: str, scenario: Scenario) -> None:
                 taken = take(job, "checkpoints", {"checkpointType": "CONFIGURED"})
         if scenario.claimed:
             cancel(job)
-            settings = f"SET 'execution.state-recovery.path' = '{taken['external_path']}';"
-            settings += "SET 'execution.state-recovery.claim-mode' = 'CLAIM';"
+            settings = f"SET 'execution.state-recovery.path' = '{taken['external_path']}';\n"
+            settings += "SET 'execution.state-recovery.claim-mode' = 'CLAIM';\n"
             job = submit(home, environment, scenario, settings)
             taken = take(job, "checkpoints", {"checkpointType": "CONFIGURED"})
         vertices = call("GET", f"/jobs/{job}")["vertices"]

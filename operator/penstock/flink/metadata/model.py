@@ -51,7 +51,8 @@ class FileReference:
     """As Flink writes it (`s3://bucket/key`, `file:/directory/name`, nothing percent-encoded), or, for a relative one,
     the checkpoint's directory, a slash and the name."""
     size: int | None
-    """The file's size in bytes; None for a part of a merged file, for which only `segment` is known."""
+    """The file's size in bytes; None for a part of a merged file, for which only `segment` is known. A file of kind
+    CHANGELOG has one byte more: Flink does not count the one that says whether it is compressed (seen, 2.3)."""
     scope: Scope
     kind: Kind
     relative: bool = False
