@@ -73,7 +73,12 @@ class Scenario:
     """Part of the name of a vertex that must have finished before the checkpoint."""
 
 
-ROCKSDB = {"state.backend.type": "rocksdb", "execution.checkpointing.incremental": "true"}
+ROCKSDB = {
+    "state.backend.type": "rocksdb",
+    "execution.checkpointing.incremental": "true",
+    "execution.checkpointing.data-inline-threshold": "4 kb",  # RocksDB's OPTIONS have 20 kB, more or less
+}
+NEVER_COMPACTED = {"state.backend.rocksdb.compaction.style": "NONE"}
 MERGED = {
     "execution.checkpointing.file-merging.enabled": "true",
     "execution.checkpointing.file-merging.across-checkpoint-boundary": "true",
@@ -115,7 +120,7 @@ SCENARIOS = {
         more=", 'number-of-rows' = '5000'",
         ended="events",
     ),
-    "claimed": Scenario("restored in CLAIM mode: files of another job id", ROCKSDB, claimed=True),
+    "claimed": Scenario("restored in CLAIM mode: files of another job id", ROCKSDB | NEVER_COMPACTED, claimed=True),
 }
 
 
@@ -234,15 +239,19 @@ def submit(home: Path, environment: dict[str, str], scenario: Scenario, settings
     with (WORK / "log" / "sql-client.out").open("wb") as log:
         subprocess.run([home / "bin/sql-client.sh", "-f", script], env=environment, check=True, stdout=log, stderr=log)
     (job,) = wait("job", lambda: {job["id"] for job in call("GET", "/jobs")["jobs"]} - before)
-    wait("running tasks", lambda: _runs(job, scenario.ended))
+    wait("running tasks", lambda: _runs(job))
     time.sleep(4)
     return str(job)
 
 
-def _runs(job: str, ended: str) -> bool:
+def _runs(job: str) -> bool:
     vertices = call("GET", f"/jobs/{job}")["vertices"]
-    over = [vertex["status"] == "FINISHED" for vertex in vertices if ended and ended in vertex["name"]]
-    return all(vertex["status"] in ("RUNNING", "FINISHED") for vertex in vertices) and (not ended or all(over))
+    return all(vertex["status"] in ("RUNNING", "FINISHED") for vertex in vertices)
+
+
+def _ended(job: str, name: str) -> bool:
+    vertices = call("GET", f"/jobs/{job}")["vertices"]
+    return all(vertex["status"] == "FINISHED" for vertex in vertices if name in vertex["name"])
 
 
 def take(job: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -280,6 +289,9 @@ def run(version: str, name: str, scenario: Scenario) -> None:
     (WORK / "lines" / "a.csv").write_text("".join(f"{number},a line\n" for number in range(1000)))
     with running(home, scenario.options) as environment:
         job = submit(home, environment, scenario)
+        if scenario.ended:
+            take(job, "checkpoints", {"checkpointType": "CONFIGURED"})  # a task ends after a last checkpoint
+            wait("end of a task", lambda: _ended(job, scenario.ended))
         for _ in range(1 if scenario.savepoint else scenario.checkpoints):
             time.sleep(2)
             if scenario.savepoint:

@@ -1,7 +1,7 @@
 """The layout of a whole `_metadata` file, versions 3 to 6. Source: Flink's MetadataV3Serializer to V6.
 
 Version 4 adds properties at the end (Flink 1.20 writes it), 5 name and uid of operators, 6 merged channel state (2.3
-writes it). What is read is what Flink 2.3 itself reads, checked against its class files. Version 7 is in Flink's master.
+writes it). What is read is what Flink 2.3 itself reads, checked against its class files. Version 7 is not released.
 """
 
 from __future__ import annotations
