@@ -136,6 +136,17 @@ class StoreView:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A Checkpoint that this version of Penstock cannot read: it is neither used, nor deleted, nor taken for gone."""
+
+    namespace: str
+    name: str
+    why: str
+    told: bool
+    """Its status says so already."""
+
+
+@dataclass(frozen=True)
 class Observed:
     """All that a pass knows. Everything is live: read in this pass."""
 
@@ -160,6 +171,8 @@ class Observed:
     """How Flink's job result store says that the run ended (FINISHED, CANCELED, FAILED); None: it says nothing."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with the StreamJob's spec beyond what the API server refuses."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Checkpoints of this job that are not among `checkpoints`."""
 
     def objects_of(self, run: str) -> RunObjects:
         """What Kubernetes holds of a run; empty when nothing."""
@@ -296,8 +309,18 @@ class DeleteCheckpoint:
     uid: str
 
 
+@dataclass(frozen=True)
+class SayUnreadable:
+    """Write into the status of a Checkpoint why it cannot be read."""
+
+    namespace: str
+    name: str
+    why: str
+
+
 Effect = (
     SetFinalizer
+    | SayUnreadable
     | RecordRevision
     | GrantPermit
     | ApplyRun

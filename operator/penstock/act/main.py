@@ -17,6 +17,8 @@ async def carry_out(world: World, observed: Observed, effect: Effect) -> None:  
     match effect:
         case model.SetFinalizer():
             await jobs.set_finalizer(world, observed, effect)
+        case model.SayUnreadable():
+            await jobs.say_unreadable(world, observed, effect)
         case model.RecordRevision():
             await jobs.record_revision(world, observed, effect)
         case model.CreateCheckpoint():

@@ -134,7 +134,7 @@ class StartFrom(Model):
     latest: Empty | None = None
     """The newest restorable state of this job. The default: write {}."""
     checkpoint: NameRef | None = None
-    """A Checkpoint of this namespace."""
+    """A Checkpoint of this job, or of a deleted one of the same namespace and name."""
     empty: Empty | None = None
     """No state: write {}."""
 

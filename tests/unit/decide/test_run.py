@@ -184,6 +184,29 @@ def test_a_job_that_went_on_after_a_stop_and_finished_later_is_finished():
     assert running(flink=ended, checkpoints=(taken,)).intent == "Teardown FINISHED"
 
 
+FORGOTTEN = live(latest_checkpoint=None)
+"""The status was lost in the middle of a stop, and the JobManager that knew the checkpoints is gone, too."""
+STOPPED = {
+    "Flink": {"flink": flink("FINISHED", completed=None)},
+    "its result store": {"runs": (run_objects(manager=Manager.FAILED),), "flink": None, "job_result": "FINISHED"},
+}
+
+
+@pytest.mark.parametrize("said_by", STOPPED)
+@pytest.mark.parametrize(
+    ("states", "intent"),
+    [
+        (listing(stored(savepoint(1), 8)), "Teardown STOPPED"),
+        (listing(stored(savepoint(1), 8), stored(retained(9), 9)), "Teardown FINISHED"),
+        (listing(), "Teardown FINISHED"),
+        (Unknown("time-out"), ""),
+    ],
+)
+def test_without_a_status_the_store_says_whether_a_stop_was_the_last_thing(said_by, states, intent):
+    taken = checkpoint("flights-stop", 1, "Present", source="Stop")
+    assert running(FORGOTTEN, checkpoints=(taken,), listing=states, **STOPPED[said_by]).intent == intent
+
+
 def test_the_stop_of_another_run_is_no_evidence():
     taken = checkpoint("flights-stop", 1, "Present", source="Stop", origin={"run": OLD_RUN})
     assert running(flink=flink("FINISHED"), checkpoints=(taken,)).intent == "Teardown FINISHED"

@@ -63,6 +63,19 @@ async def test_only_the_jobs_own_checkpoints():
     assert [each.metadata.name for each in found.checkpoints] == ["before"]
 
 
+async def test_one_checkpoint_that_cannot_be_read_does_not_stop_the_others():
+    broken = manifest(checkpoint("broken", 2))
+    broken["spec"]["pinned"] = {"not": "a boolean"}
+    found = await look(FakeWorld(*RUNNING, manifest(checkpoint()), broken))
+    assert [each.metadata.name for each in found.checkpoints] == ["before"]
+    (unreadable,) = found.unreadable
+    assert (unreadable.name, unreadable.told) == ("broken", False)
+    assert unreadable.why.startswith("spec.pinned: ")
+    told = {"type": "Stalled", "status": "True", "reason": "Unreadable", "message": unreadable.why}
+    broken["status"] = {"conditions": [told]}
+    assert (await look(FakeWorld(*RUNNING, broken))).unreadable[0].told
+
+
 @pytest.mark.parametrize("error", [RetryLater("time-out"), Refused("no", "FlinkRefused", 400)])
 async def test_a_flink_that_does_not_answer(error):
     taken = manifest(checkpoint(phase="Creating"))
