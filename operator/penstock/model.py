@@ -49,6 +49,10 @@ class RunObjects:
     run: str
     manager: Manager = Manager.ABSENT
     manager_message: str = ""
+    manager_made_at: datetime | None = None
+    """When the Job was made."""
+    waits: bool = False
+    """The JobManager's pod has failed, and the Job makes the next one only after its back-off."""
     crash: str = ""
     """The last words of the newest JobManager container that ended with an error."""
     missing: tuple[str, ...] = ()
@@ -227,6 +231,13 @@ class DeleteRun:
 
 
 @dataclass(frozen=True)
+class DeleteManager:
+    """Delete the Job of a run's JobManager, so that it is made again without the back-off of failures long past."""
+
+    run: str
+
+
+@dataclass(frozen=True)
 class DeletePods:
     """Delete ended pods that nobody needs."""
 
@@ -325,6 +336,7 @@ Effect = (
     | GrantPermit
     | ApplyRun
     | DeleteRun
+    | DeleteManager
     | DeletePods
     | DeleteHighAvailability
     | CreateCheckpoint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from penstock import names
 from penstock.api.checkpoint import Phase
 from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade
@@ -22,7 +24,9 @@ from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_taken, start_value, stop_savepoints, wants_restart
 from penstock.decide.start import Refusal, choose, recorded_spec
 from penstock.flink.answers import FlinkJob
-from penstock.model import ApplyRun, DeletePods, JobListing, Manager, RunObjects, Unknown
+from penstock.model import ApplyRun, DeleteManager, DeletePods, JobListing, Manager, RunObjects, Unknown
+
+_HEALTHY_AFTER = timedelta(minutes=10)
 
 
 def proceed(draft: Draft, run: Run) -> None:
@@ -36,6 +40,12 @@ def proceed(draft: Draft, run: Run) -> None:
             return
     if objects.manager in (Manager.FAILED, Manager.COMPLETE):
         _lost(draft, run, objects)
+        return
+    if _has_been_healthy(draft, objects):
+        words = f": {objects.crash}" if objects.crash else ""
+        draft.say("Warning", "JobManagerFailed", f"its JobManager has failed and is started again at once{words}")
+        draft.act(DeleteManager(run.id))
+        draft.wake(0)
         return
     _repair(draft, run, objects)
     if _cannot_complete_checkpoints(draft, run, objects):
@@ -182,6 +192,19 @@ def _cannot_complete_checkpoints(draft: Draft, run: Run, objects: RunObjects) ->
     draft.error("PointersLost", why)
     draft.say("Warning", "PointersLost", f"{why}; a new run starts from the newest state in the store")
     return True
+
+
+def _has_been_healthy(draft: Draft, objects: RunObjects) -> bool:
+    """Whether a JobManager that failed is to be started at once, because it had worked for long.
+
+    A Job never forgets failures: after a few of them, spread over a year, each new one costs ten minutes. As for the
+    kubelet's own crash loops, what has worked for ten minutes begins anew: a checkpoint was completed so long after the
+    Job was made. A new Job starts the same run; Flink's HA metadata, which the guard asks for, says where it goes on.
+    """
+    latest, made_at = draft.status.latest_checkpoint, objects.manager_made_at
+    if not objects.waits or latest is None or latest.completion_time is None or made_at is None:
+        return False
+    return latest.completion_time >= made_at + _HEALTHY_AFTER
 
 
 def _repair(draft: Draft, run: Run, objects: RunObjects) -> None:

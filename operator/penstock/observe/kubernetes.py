@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from penstock import names
@@ -85,6 +86,8 @@ def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple
         run=run,
         manager=state,
         manager_message=message,
+        manager_made_at=_time(manager["metadata"].get("creationTimestamp")) if manager else None,
+        waits=state is Manager.ACTIVE and _waits(manager, pods),
         crash=_crash(pods),
         missing=tuple(f"{kind}/{name}" for kind, name in sorted(wanted - present)),
         permit=("ConfigMap", names.permit(job, run)) in present,
@@ -112,6 +115,16 @@ def _manager(job: Manifest | None) -> tuple[Manager, str]:
         if condition["type"] in ("Complete", "SuccessCriteriaMet"):
             return Manager.COMPLETE, "its process ended by itself"
     return Manager.ACTIVE, ""
+
+
+def _waits(job: Manifest | None, pods: list[Manifest]) -> bool:
+    failed = (job or {}).get("status", {}).get("failed", 0)
+    managers = [pod for pod in pods if pod["metadata"]["labels"].get(constants.LABEL_COMPONENT) == JOB_MANAGER]
+    return bool(failed) and not any(not _has_ended(pod) for pod in managers)
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _drifted(deployments: list[Manifest]) -> bool:

@@ -10,8 +10,9 @@ import pytest
 from penstock.api.reading import Problem
 from penstock.decide.change import spec_hash
 from penstock.flink.answers import FlinkJob
-from penstock.model import ApplyRun, DeletePods, Manager, StoreView, Unknown
+from penstock.model import ApplyRun, DeleteManager, DeletePods, Manager, StoreView, Unknown
 from tests.unit.builders import (
+    BEFORE,
     NOW,
     OLD_RUN,
     RUN,
@@ -241,6 +242,24 @@ def test_when_all_objects_are_gone_they_are_made_again():
 
 def test_nothing_is_made_again_without_the_recorded_version():
     assert running(runs=(run_objects(missing=("Job/x",)),), revisions=()).effects == ()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "objects", "goes"),
+    [
+        (11, {"waits": True}, True),
+        (9, {"waits": True}, False),  # a crash loop: Kubernetes' back-off stands
+        (11, {"waits": False}, False),
+    ],
+)
+def test_what_has_worked_for_long_is_started_again_without_the_back_off(minutes, objects, goes):
+    made_at = BEFORE - timedelta(minutes=minutes)
+    objects = run_objects(manager_made_at=made_at, crash="OutOfMemoryError", **objects)
+    latest = {"checkpoint_id": 7, "location": retained(7), "completion_time": BEFORE}
+    found = running(live(latest_checkpoint=latest), runs=(objects,), flink=None)
+    assert found.effects == ((DeleteManager(RUN),) if goes else ())
+    assert found.events == (("JobManagerFailed",) if goes else ())
+    assert found.status.run.ended_at is None
 
 
 def test_pods_that_nobody_needs_go():

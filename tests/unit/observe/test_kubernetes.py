@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -157,3 +158,21 @@ async def test_job_versions_oldest_first():
     found = await revisions_of(kube, of.meta)
     assert [(each.version, each.spec_hash) for each in found] == [(1, "hash-1"), (2, "hash-2"), (10, "hash-10")]
     assert type(of.spec).model_validate(found[0].spec) == of.spec
+
+
+@pytest.mark.parametrize(
+    ("failed", "phase", "waits"),
+    [(1, "Failed", True), (1, "Running", False), (1, "Pending", False), (0, "Failed", False)],
+)
+async def test_a_jobmanager_that_waits_for_its_next_pod(failed, phase, waits):
+    found = await look(pod("m", "jobmanager", phase=phase), pod("t"), job={"failed": failed})
+    assert found.waits is waits
+
+
+async def test_when_its_job_was_made():
+    of = context()
+    made = build.lasting(of)
+    made[-1]["metadata"]["creationTimestamp"] = "2026-01-31T11:00:00Z"
+    kube: Any = FakeKube(*made)
+    (found,) = await runs_of(kube, of.meta)
+    assert found.manager_made_at == datetime(2026, 1, 31, 11, 0, tzinfo=UTC)
