@@ -15,7 +15,7 @@ from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.settings import Settings
 from penstock.store.client import Access, ObjectStore
-from penstock.store.layout import Place
+from penstock.store.layout import Place, RetainedPlace
 
 ANOTHER_CLUSTER = "AnotherCluster"
 """Reason of a CheckpointStore's Ready condition when its mark is not this cluster's."""
@@ -96,6 +96,21 @@ def target_directory(place: Place, checkpoint: Checkpoint) -> str:
         msg = f"status.targetDirectory {uri} is not a directory of this job in {place.bucket}: it is not touched"
         raise Refused(msg, "PlaceNotOurs")
     return owned
+
+
+def retained_place(place: Place, checkpoint: Checkpoint) -> RetainedPlace:
+    """Where a retained checkpoint lies, which must be a place that Penstock told Flink for this namespace and job.
+
+    Raises:
+        Refused: when the status names another place: it is neither read nor deleted.
+    """
+    uri = checkpoint.status.location or ""
+    directory = f"{place.key_of(uri)}/"
+    found = place.retained_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
+    if found is None or found.directory != directory:
+        msg = f"status.location {uri} is not a retained checkpoint of this job in {place.bucket}: it is not touched"
+        raise Refused(msg, "PlaceNotOurs")
+    return found
 
 
 def belongs_to_another(store: CheckpointStore) -> bool:

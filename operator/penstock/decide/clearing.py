@@ -14,7 +14,15 @@ from penstock.api.streamjob import DesiredState, StreamJob
 from penstock.api.streamjob_status import StartIntent, StopIntent, TeardownIntent
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, live_run, start_value
-from penstock.model import DeleteCheckpoint, DeleteCheckpointData, SetFinalizer, TargetListing
+from penstock.model import (
+    DeleteCheckpoint,
+    DeleteCheckpointData,
+    DeleteRetainedData,
+    ForgetDeletion,
+    Observed,
+    SetFinalizer,
+    TargetListing,
+)
 
 HISTORY_LIMIT = 20
 """How many ended Checkpoints without data, made by the operator, stay listed."""
@@ -51,7 +59,8 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
     job = draft.observed.job
     target = draft.observed.targets.get(name)
     whole = not isinstance(target, TargetListing) or target.complete is not None
-    if whole and (checkpoint.spec.pinned or (job is not None and in_use(job, checkpoint))):
+    needed = (job is not None and in_use(job, checkpoint)) or run_may_write(draft.observed, checkpoint)
+    if whole and (checkpoint.spec.pinned or needed):
         # Only while it can still be restored: what has lost its `_metadata` is deleted to its end.
         draft.condition(checkpoint, constants.DELETING, "False", "Needed", "it is pinned or in use again")
         return
@@ -59,10 +68,11 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
         draft.wake(5)
         return
     if target.keys:
-        draft.act(DeleteCheckpointData(name, checkpoint.status.target_directory or ""), name)
-        draft.wake(0)
+        _delete(draft, checkpoint, target)
         return
-    freed = checkpoint.status.size_bytes or 0
+    freed = _freed(draft, checkpoint, target)
+    if freed is None:
+        return
     draft.set_checkpoint(checkpoint, phase=Phase.CLEARED, settled=True, bytes_freed=freed)
     draft.condition(checkpoint, constants.DELETING, "False", "Cleared", f"{freed} bytes freed")
     draft.say("Normal", "Cleared", f"its data is gone, {freed} bytes freed", checkpoint)
@@ -76,15 +86,16 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     name, status = checkpoint.metadata.name, checkpoint.status
     keeps = checkpoint.spec.deletion_policy is DeletionPolicy.RETAIN or draft.observed.namespace_terminating
-    if keeps or status.target_directory is None:
+    if keeps or (status.target_directory is None and not _is_retained(checkpoint)):
         if keeps and status.location:
             draft.say("Normal", "Retained", f"its data stays at {status.location}", checkpoint)
         draft.act(SetFinalizer("Checkpoint", name, present=False), name)
         return
     job, target = draft.observed.job, draft.observed.targets.get(name)
     whole = not isinstance(target, TargetListing) or target.complete is not None
-    if whole and job is not None and in_use(job, checkpoint):
-        draft.condition(checkpoint, constants.DELETING, "False", "InUse", "a run starts from it; deleted after that")
+    if whole and ((job is not None and in_use(job, checkpoint)) or run_may_write(draft.observed, checkpoint)):
+        why = "a run starts from it, or its own run has not ended; deleted after that"
+        draft.condition(checkpoint, constants.DELETING, "False", "InUse", why)
         draft.wake(5)
         return
     if not is_being_cleared(checkpoint):
@@ -97,11 +108,54 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
         draft.condition(checkpoint, constants.STALLED, "True", "StoreNotReached", f"{reason}; {way_out}")
         draft.wake(15)
     elif target.keys:
-        draft.act(DeleteCheckpointData(name, status.target_directory), name)
-        draft.wake(0)
-    else:
-        draft.say("Normal", "Deleted", f"its data is gone, {status.size_bytes or 0} bytes freed", checkpoint)
+        _delete(draft, checkpoint, target)
+    elif (freed := _freed(draft, checkpoint, target)) is not None:
+        draft.say("Normal", "Deleted", f"its data is gone, {freed} bytes freed", checkpoint)
         draft.act(SetFinalizer("Checkpoint", name, present=False), name)
+
+
+def _delete(draft: Draft, checkpoint: Checkpoint, target: TargetListing) -> None:
+    """A slice of the deletion; what earlier ones have freed is written along."""
+    name, status = checkpoint.metadata.name, checkpoint.status
+    if status.target_directory is not None:
+        draft.act(DeleteCheckpointData(name, status.target_directory), name)
+    else:
+        location = status.location or ""
+        draft.act(DeleteRetainedData(name, location, run_ended=not run_may_write(draft.observed, checkpoint)), name)
+    if target.freed:
+        draft.set_checkpoint(checkpoint, bytes_freed=target.freed)
+    draft.wake(0)
+
+
+def _freed(draft: Draft, checkpoint: Checkpoint, target: TargetListing) -> int | None:
+    """The bytes that its deletion freed; None while they are only in the tombstone, which goes in the next pass."""
+    known = checkpoint.status.bytes_freed
+    if target.freed is None:
+        # No tombstone: it is gone already (the status has it), or others emptied the directory.
+        return known if known is not None else checkpoint.status.size_bytes or 0
+    if known != target.freed:
+        draft.set_checkpoint(checkpoint, bytes_freed=target.freed)
+        draft.wake(0)
+        return None
+    draft.act(ForgetDeletion(checkpoint.metadata.name), checkpoint.metadata.name)
+    return target.freed
+
+
+def _is_retained(checkpoint: Checkpoint) -> bool:
+    """Whether its data are those of one of Flink's own checkpoints, and were not taken away by Flink."""
+    status = checkpoint.status
+    present = checkpoint.spec.source is Source.RETAINED and status.phase is Phase.PRESENT
+    return present and status.target_directory is None and status.location is not None
+
+
+def run_may_write(observed: Observed, checkpoint: Checkpoint) -> bool:
+    """Whether the run of a retained checkpoint has not ended: then Flink owns it, and nobody else deletes it."""
+    if checkpoint.status.target_directory is not None:
+        return False
+    run = checkpoint.status.run or (checkpoint.spec.origin.run if checkpoint.spec.origin else "")
+    alive = live_run(observed.job)
+    objects = observed.objects_of(run)
+    return (alive is not None and alive.id == run) or objects.objects > 0 or objects.pods > 0
 
 
 def in_use(job: StreamJob, checkpoint: Checkpoint) -> bool:

@@ -16,7 +16,7 @@ from penstock.api.reading import Problem, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide.needs import Needs, needs
+from penstock.decide.needs import Needs, is_being_cleared, needs
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
@@ -24,7 +24,7 @@ from penstock.model import JobListing, Observed, StoreView, TargetListing, Unkno
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
-from penstock.world import World, place_of, target_directory
+from penstock.world import World, place_of, retained_place, target_directory
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
@@ -190,7 +190,11 @@ async def _targets(
 
 
 async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:
-    return await store_view.list_target(client, target_directory(client.place, checkpoint))
+    """Its own directory; the tombstone too when it is being cleared, and not at each poll of a savepoint."""
+    uid = checkpoint.metadata.uid if is_being_cleared(checkpoint) else None
+    if checkpoint.status.target_directory is None and checkpoint.status.location is not None:
+        return await store_view.list_retained(client, retained_place(client.place, checkpoint), uid)
+    return await store_view.list_target(client, target_directory(client.place, checkpoint), uid)
 
 
 async def _job_result(

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from penstock.inventory import tombstone
 from penstock.model import JobListing, StoredState, TargetListing
 from penstock.store.client import ObjectStore, Stored
-from penstock.store.layout import METADATA, NOTE, job_of_directory
+from penstock.store.layout import METADATA, NOTE, RetainedPlace, job_of_directory
 
 _MAGIC = 0x4960672D
 _HEADER = struct.Struct(">Iiq")
@@ -35,10 +36,14 @@ async def list_job(store: ObjectStore, namespace: str, job: str) -> JobListing:
     return JobListing(tuple(states), any_directory)
 
 
-async def list_target(store: ObjectStore, directory: str) -> TargetListing:
-    """One Checkpoint's target directory (a key prefix with the slash): what is complete, what is left over."""
+async def list_target(store: ObjectStore, directory: str, cleared: str | None = None) -> TargetListing:
+    """One Checkpoint's target directory (a key prefix with the slash): what is complete, what is left over.
+
+    `cleared` is its uid when it is being cleared: then its tombstone is read, too.
+    """
     objects = await store.list(directory)
     head = directory[: directory.index("/savepoints/") + 1]
+    told = await tombstone.load(store, head, cleared) if cleared else None
     found = await _states(store, head, "", objects)
     complete = max(found, key=lambda state: (state.modified, state.checkpoint_id), default=None)
     keep = store.place.key_of(complete.location) if complete else None
@@ -47,7 +52,20 @@ async def list_target(store: ObjectStore, directory: str) -> TargetListing:
         for item in objects
         if item.key != directory + NOTE and not (keep is not None and item.key.startswith(keep + "/"))
     )
-    return TargetListing(complete, partial, len(objects))
+    going = {item.key for item in objects}.union(told.keys if told else ())
+    return TargetListing(complete, partial, len(going), told.freed if told else None)
+
+
+async def list_retained(store: ObjectStore, place: RetainedPlace, cleared: str | None) -> TargetListing:
+    """A retained checkpoint's directory `chk-N/`; once its `_metadata` is gone, what its tombstone still names.
+
+    Files in the directory that another state names stay, and do not count then.
+    """
+    objects = await store.list(place.directory)
+    states = await _states(store, place.home, "", objects)
+    told = await tombstone.load(store, place.home, cleared) if cleared else None
+    keys = len(objects) if told is None or states else len(told.keys)
+    return TargetListing(states[0] if states else None, (), keys, told.freed if told else None)
 
 
 async def job_result(store: ObjectStore, ha_directory: str, run: str) -> str | None:

@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 
 from penstock.act import carry_out
-from penstock.act import data as module
 from penstock.errors import Refused, RetryLater
-from penstock.model import DeleteCheckpointData, DeleteHighAvailability, DeleteJobData, DeleteKeys, StoreView, WriteNote
+from penstock.model import (
+    DeleteCheckpointData,
+    DeleteHighAvailability,
+    DeleteJobData,
+    DeleteKeys,
+    ForgetDeletion,
+    StoreView,
+    WriteNote,
+)
 from tests.unit.builders import HOME, JOB_UID, OLD_RUN, PLACE, RUN, checkpoint, job, retained, savepoint, target, uid
 from tests.unit.fakes import FakeStore
 from tests.unit.world import FakeWorld, seen
@@ -36,13 +43,15 @@ async def act(held: FakeStore, effect: Any, *checkpoints: Any, **more: Any) -> N
 async def test_the_tombstone_comes_first_then_the_metadata_and_the_note_last():
     store = full()
     await act(store, DELETE)
-    assert set(store.keys) == set(OTHERS)
+    assert set(store.keys) == {*OTHERS, TOMBSTONE}
     writes = [call for call in store.calls if call[0] in ("write", "delete")]
     assert writes[:2] == [("write", TOMBSTONE), ("delete", METADATA)]
-    assert writes[-2:] == [("delete", NOTE), ("delete", TOMBSTONE)]
+    assert writes[-2:] == [("delete", NOTE), ("write", TOMBSTONE)]
+    await act(store, ForgetDeletion("before"))
+    assert set(store.keys) == set(OTHERS)
 
 
-async def test_the_tombstone_says_what_is_deleted():
+async def test_the_tombstone_says_what_is_deleted_and_afterwards_what_was_freed():
     store, told = full(), {}
 
     def watch(verb: str, key: str) -> None:
@@ -51,11 +60,14 @@ async def test_the_tombstone_says_what_is_deleted():
 
     store.before = watch
     await act(store, DELETE)
-    assert (told["checkpoint"], told["uid"]) == ("before", uid(1))
-    assert set(told["keys"]) == {METADATA, NOTE, *FILES}
+    assert (told["checkpoint"], told["uid"], told["freed"]) == ("before", uid(1), 0)
+    assert {HOME + key for key in told["keys"]} == {METADATA, NOTE, *FILES}
+    left = store.keys[TOMBSTONE]
+    assert isinstance(left, dict)
+    assert (left["keys"], left["freed"]) == ({}, 50)
 
 
-@pytest.mark.parametrize("position", range(1, 12))
+@pytest.mark.parametrize("position", range(1, 14))
 async def test_after_a_crash_at_any_place_the_next_pass_goes_on(position):
     store, count = full(), 0
 
@@ -77,20 +89,11 @@ async def test_after_a_crash_at_any_place_the_next_pass_goes_on(position):
             assert all(key in store.keys for key in FILES)
     store.before = lambda *_: None
     await act(store, DELETE)
-    assert set(store.keys) == set(OTHERS)
+    assert set(store.keys) == {*OTHERS, TOMBSTONE}
+    left = store.keys[TOMBSTONE]
+    assert isinstance(left, dict)
+    assert left["freed"] == 50
     assert crashed == (count >= position)
-
-
-async def test_a_slice_begins_with_the_metadata(monkeypatch):
-    monkeypatch.setattr(module, "_SLICE", 2)
-    store = full()
-    await act(store, DELETE)
-    assert store.deleted[0] == METADATA
-    assert NOTE in store.keys
-    assert TOMBSTONE in store.keys
-    for _ in range(3):
-        await act(store, DELETE)
-    assert set(store.keys) == set(OTHERS)
 
 
 OUTSIDE = {

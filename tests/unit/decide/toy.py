@@ -42,6 +42,7 @@ from tests.unit.decide.rules import objection
 KINDS = frozenset({"ConfigMap", "Secret", "Service", "Deployment", "Job"})
 NUM_RETAINED = 2
 CHECKPOINT_EVERY = 4
+FILE_BYTES = 400
 FORGETS_SECONDS = 300
 """Flink forgets a completed trigger id after five minutes."""
 
@@ -50,6 +51,7 @@ _IN_STORE = (
     model.WriteNote,
     model.DeleteKeys,
     model.DeleteCheckpointData,
+    model.ForgetDeletion,
     model.DeleteJobData,
     model.DeleteHighAvailability,
 )
@@ -125,6 +127,8 @@ class Toy:
         self.runs: dict[str, Deployed] = {}
         self.revisions: dict[int, Revision] = {}
         self.store: dict[str, File] = {}
+        self.tombstones: dict[str, int] = {}
+        """Bytes freed by each deletion whose tombstone is still there, by the Checkpoint's uid."""
         self.namespace_terminating = False
         self.savepoints_completed: dict[str, int] = {}
         """How many savepoints were ever complete in each target directory."""
@@ -294,7 +298,10 @@ class Toy:
             triggers={name: self._trigger(by_name[name].status) for name in wanted.triggers},
             store=model.StoreView(PLACE, builders.store()),
             listing=(down or self._listing()) if wanted.listing else None,
-            targets={name: down or self._target(by_name[name].status.target_directory) for name in wanted.targets},
+            targets={
+                name: down or self._target(by_name[name].status.target_directory, by_name[name].metadata.uid)
+                for name in wanted.targets
+            },
             job_result=down or self._result(wanted.job_result),
         )
 
@@ -345,14 +352,14 @@ class Toy:
         states = tuple(self._state(key) for key in sorted(self.store) if key.endswith("/_metadata"))
         return JobListing(states, any_directory=any("/checkpoints/" in k or "/savepoints/" in k for k in self.store))
 
-    def _target(self, directory: str | None) -> TargetListing:
+    def _target(self, directory: str | None, uid: str) -> TargetListing:
         head = PLACE.key_of(directory or "") or "?"
         keys = [key for key in sorted(self.store) if key.startswith(head + "/")]
         whole = [self._state(key) for key in keys if key.endswith("/_metadata")]
         newest = max(whole, key=lambda state: state.modified, default=None)
         kept = PLACE.key_of(newest.location) if newest else "?"
         partial = tuple(key for key in keys if not key.startswith(f"{kept}/") and not key.endswith("penstock.json"))
-        return TargetListing(newest, partial, len(keys))
+        return TargetListing(newest, partial, len(keys), self.tombstones.get(uid))
 
     def _state(self, key: str) -> StoredState:
         file, parts = self.store[key], key[len(HOME) :].split("/")
@@ -458,8 +465,13 @@ class Toy:
         if self._loaded(observed, effect.checkpoint).spec.pinned:
             self.violations.append(f"the data of the pinned {effect.checkpoint} was deleted")
         head = PLACE.key_of(effect.target_directory) or "?"
+        uid = self._loaded(observed, effect.checkpoint).metadata.uid
         for key in [each for each in self.store if each.startswith(head + "/")]:
             self._remove(key)
+            self.tombstones[uid] = self.tombstones.get(uid, 0) + FILE_BYTES
+
+    def _do_ForgetDeletion(self, observed: Observed, effect: model.ForgetDeletion) -> None:  # noqa: N802
+        self.tombstones.pop(self._loaded(observed, effect.checkpoint).metadata.uid, None)
 
     def _do_DeleteJobData(self, _: Observed, effect: model.DeleteJobData) -> None:  # noqa: N802
         keep = tuple(f"{PLACE.key_of(uri)}/" for uri in effect.keep)
