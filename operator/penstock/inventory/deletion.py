@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.errors import Refused
@@ -107,19 +107,19 @@ class _Deletion(ABC):
                 await tombstone.write(self._store, self._subject, plan)
             if not plan.keys:
                 return Progress(done=True, freed=plan.freed)
-            left = await self._delete(plan.keys)
-            freed = plan.freed + sum(plan.keys.values()) - left
-            if self._ticks() >= self._until:
+            left = await self._delete(list(plan.keys))
+            freed = plan.freed + sum(plan.keys.values()) - sum(plan.keys[key] for key in left)
+            if left:
                 break
-            told = plan
+            told = plan  # all of it has gone: look whether anything is left, which costs no more than a listing
         return Progress(done=False, freed=freed)
 
     @abstractmethod
     async def _plan(self, told: Tombstone | None) -> Tombstone:
         """What is to go now, from a listing of this moment."""
 
-    async def _delete(self, keys: Mapping[str, int]) -> int:
-        """Delete in order, as far as the time goes; gives the bytes that are left."""
+    async def _delete(self, keys: Sequence[str]) -> list[str]:
+        """Delete in order, as far as the time goes; gives the keys that are left."""
         first = [key for key in keys if key.endswith("/" + METADATA)]
         if first:
             # A call of its own: in which order a store goes through a call nobody says.
@@ -128,9 +128,9 @@ class _Deletion(ABC):
         rest.sort(key=lambda key: key == self._subject.directory + NOTE)
         for start in range(0, len(rest), _BATCH):
             if start and self._ticks() >= self._until:
-                return sum(keys[key] for key in rest[start:])
+                return rest[start:]
             await self._store.delete(rest[start : start + _BATCH])
-        return 0
+        return []
 
     def _tombstone(self, told: Tombstone | None, listed: Mapping[str, int], going: Iterable[str]) -> Tombstone:
         """The list as it is now. What the last one named and what is not there any more has been freed."""
