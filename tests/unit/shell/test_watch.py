@@ -217,6 +217,7 @@ async def test_the_whole_cluster_is_watched_by_default(watching):
     async with watching() as (api, _):
         assert api.watched["streamjobs"] == "apis/penstock.dev/v1alpha1/streamjobs?"
         assert api.watched["pods"] == "api/v1/pods?app.kubernetes.io/managed-by=penstock"
+        assert "api/v1/namespaces" not in api.asked  # there is no right to list them
 
 
 async def test_with_namespaces_listed_only_stores_are_watched_in_the_whole_cluster(watching):
