@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from penstock import names
@@ -57,6 +58,9 @@ logger.kafka.level = WARN
 logger.netty.name = org.jboss.netty.channel.DefaultChannelPipeline
 logger.netty.level = OFF
 """
+
+# What YAML does not take as it is, in a quoted string too, and what its readers take for ends of lines or leave out.
+_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 USER_DEFAULTS: Mapping[str, str] = {
     "state.backend.type": "hashmap",
@@ -127,5 +131,10 @@ def owned(context: RunContext) -> dict[str, str]:
 
 
 def render(keys: Mapping[str, str]) -> str:
-    """The text of config.yaml: flat keys, every value a quoted string (JSON strings are YAML strings)."""
-    return "".join(f"{json.dumps(key)}: {json.dumps(value)}\n" for key, value in sorted(keys.items()))
+    """The text of config.yaml: flat keys, every value a quoted string."""
+    return "".join(f"{_quoted(key)}: {_quoted(value)}\n" for key, value in sorted(keys.items()))
+
+
+def _quoted(text: str) -> str:
+    """A JSON string is a YAML string, but for the pairs of escapes that JSON writes beyond the first plane."""
+    return _NOT_PRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", json.dumps(text, ensure_ascii=False))

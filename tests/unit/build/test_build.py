@@ -64,14 +64,20 @@ def test_a_user_overrides_a_default_and_adds_to_the_java_options() -> None:
     assert "--add-opens=java.base/java.util=ALL-UNNAMED" in keys["env.java.opts.all"]
 
 
-# Beyond the BMP JSON writes surrogate pairs, which YAML does not join.
-letters = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
+# All of Unicode, lone surrogates too, and more often what YAML treats specially.
+letters = st.one_of(
+    st.characters(), st.characters(categories=["Cs", "Cc", "Zl", "Zp"]), st.sampled_from("\ufeff\ufffe\uffff🙂'\"\\: #")
+)
 
 
 @given(st.dictionaries(st.text(letters, min_size=1, max_size=9), st.text(letters, max_size=30), max_size=4))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_the_rendered_configuration_reads_back_as_it_was(keys: dict[str, str]) -> None:
     assert (yaml.safe_load(render(keys)) or {}) == keys
+
+
+def test_the_configuration_is_written_as_it_is_where_yaml_allows() -> None:
+    assert render({"a": 'é🙂"\n\x85\ufeff\ud83d'}) == '"a": "é🙂\\"\\n\\u0085\\ufeff\\ud83d"\n'
 
 
 def test_a_run_without_a_restore_names_no_path() -> None:
