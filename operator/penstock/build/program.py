@@ -16,7 +16,7 @@ SCRIPT_PATH = "/opt/penstock"
 """Where the script is that Flink runs."""
 _SQL_DRIVER = "org.apache.flink.table.runtime.application.SqlDriver"
 # Flink prints every statement, as it runs it, to the standard output; its log goes elsewhere (see `flink_config`).
-_WITHOUT_OUTPUT = ["/bin/bash", "-c", 'exec "$$@" > /dev/null', "bash"]
+_WITHOUT_OUTPUT = ["bash", "-c", 'exec "$$@" > /dev/null', "bash"]
 
 
 def is_rendered(context: RunContext) -> bool:
