@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from penstock.api import constants
+from penstock.api.base import format_time
 from penstock.api.meta import ObjectMeta
 from penstock.api.streamjob import StreamJob
 from penstock.build import run as build
 from penstock.build.checkpoint import stop_checkpoint
 from penstock.errors import RetryLater
 from penstock.kube import resources
-from penstock.model import CreateCheckpoint, DeleteCheckpoint, Observed, RecordRevision, SetFinalizer
+from penstock.model import CreateCheckpoint, DeleteCheckpoint, Observed, RecordRevision, SayUnreadable, SetFinalizer
 from penstock.world import World
 
 
@@ -28,6 +29,29 @@ async def set_finalizer(world: World, observed: Observed, effect: SetFinalizer) 
     }
     resource = resources.STREAM_JOBS if of_job else resources.CHECKPOINTS
     await world.kube.merge(resource, meta.namespace, meta.name, patch)
+
+
+async def say_unreadable(world: World, observed: Observed, effect: SayUnreadable) -> None:
+    """Set Stalled on a Checkpoint that does not fit the models; all else in it stays as it is."""
+    stored = await world.kube.get(resources.CHECKPOINTS, effect.namespace, effect.name)
+    if stored is None:
+        return
+    told = {
+        "type": constants.STALLED,
+        "status": "True",
+        "reason": constants.UNREADABLE,
+        "message": effect.why,
+        "lastTransitionTime": format_time(observed.now),
+        "observedGeneration": stored["metadata"]["generation"],
+    }
+    others = [
+        each for each in (stored.get("status") or {}).get("conditions") or [] if each.get("type") != constants.STALLED
+    ]
+    patch = {
+        "metadata": {"resourceVersion": stored["metadata"]["resourceVersion"]},
+        "status": {"conditions": [*others, told]},
+    }
+    await world.kube.merge(resources.CHECKPOINTS, effect.namespace, effect.name, patch, part="status")
 
 
 async def record_revision(world: World, observed: Observed, effect: RecordRevision) -> None:

@@ -167,9 +167,6 @@ class StopIntent(Model):
     reason: StopReason
     method: StopMethod
     checkpoint: str | None = None  # name of the Checkpoint that the savepoint becomes
-    checkpoint_uid: str | None = None
-    trigger_id: str | None = None
-    target_directory: str | None = None
     attempt: int = 0
     recorded_at: Time
     deadline: Time

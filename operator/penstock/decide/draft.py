@@ -117,6 +117,7 @@ class Draft:
         for checkpoint in self.observed.checkpoints:
             name = checkpoint.metadata.name
             steps.append(self._step(name, self.checkpoint_statuses[name], checkpoint.status))
+        steps += [Step(each.name, tuple(self.effects.get(each.name, ()))) for each in self.observed.unreadable]
         kept = tuple(step for step in steps if step.effects or step.status is not None or step.events)
         return Decision(kept, self.after_seconds)
 

@@ -61,6 +61,12 @@ def _delete_run(observed: Observed, effect: model.DeleteRun) -> bool:
     return (isinstance(intent, TeardownIntent) and intent.run == effect.run) or run is None or run.id != effect.run
 
 
+def _delete_manager(observed: Observed, effect: model.DeleteManager) -> bool:
+    """The run goes on: only its Job is made again, when no pod of it is there and nothing else is under way."""
+    run = live_run(observed.job)
+    return run is not None and run.id == effect.run and observed.objects_of(run.id).waits and _intent(observed) is None
+
+
 def _delete_ha(observed: Observed, effect: model.DeleteHighAvailability) -> bool:
     intent, objects = _intent(observed), observed.objects_of(effect.run)
     known = not (objects.objects or objects.pods) and not observed.namespace_terminating
@@ -86,6 +92,7 @@ def _delete_job_data(observed: Observed, effect: model.DeleteJobData) -> bool:
         and job.status.intent is None
         and kept <= set(effect.keep)
         and all(ckpt.status.phase is not None for ckpt in observed.checkpoints)
+        and not observed.unreadable
     )
 
 
@@ -127,6 +134,7 @@ _ALLOWED = {
     model.TriggerSavepoint: _trigger,
     model.CancelJob: _cancel,
     model.DeleteRun: _delete_run,
+    model.DeleteManager: _delete_manager,
     model.DeleteHighAvailability: _delete_ha,
     model.DeleteCheckpointData: _delete_data,
     model.DeleteJobData: _delete_job_data,

@@ -102,8 +102,9 @@ def test_without_flinks_figures_the_stores_are_taken():
     status = taking(None, complete(1), runs=(), flink=None).checkpoints["before"]
     assert status.phase == "Present"
     assert status.completion_time == BEFORE + timedelta(seconds=1)
-    assert status.duration_millis is not None
-    assert status.duration_millis >= 0
+    assert (status.duration_millis, status.duration_text) == (None, None), "the store's clock cannot tell so little"
+    begun = {"trigger_time": BEFORE - timedelta(seconds=3)}
+    assert taking(None, complete(1), told=begun, runs=(), flink=None).checkpoints["before"].duration_millis == 4000
 
 
 def test_a_present_one_is_ready_and_restorable():

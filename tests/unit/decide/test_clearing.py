@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,10 +15,12 @@ from penstock.model import (
     DeleteRun,
     JobListing,
     Manager,
+    SayUnreadable,
     SetFinalizer,
     StoreView,
     TargetListing,
     Unknown,
+    Unreadable,
 )
 from tests.unit.builders import (
     JOB,
@@ -312,6 +315,16 @@ def test_in_a_namespace_that_goes_the_data_stay():
     found = deleted_job(ended("STOPPED"), TAKE_ALL, checkpoints=(OLD,), namespace_terminating=True, **NOTHING_LEFT)
     assert "DeleteJobData" not in found.kinds
     assert LET_JOB_GO in found.effects
+
+
+def test_no_data_goes_while_a_checkpoint_cannot_be_read():
+    broken = Unreadable("flights", "broken", "spec.pinned: no", told=False)
+    left = {"unreadable": (broken,), **NOTHING_LEFT}
+    found = deleted_job(ended("STOPPED"), TAKE_ALL, **left)
+    assert found.effects == (SayUnreadable("flights", "broken", "spec.pinned: no"),)
+    assert "broken cannot be read" in found.condition("Reconciling").message
+    left["unreadable"] = (replace(broken, told=True),)
+    assert deleted_job(ended("STOPPED"), TAKE_ALL, **left).effects == ()
 
 
 def test_deleting_has_a_limit():
