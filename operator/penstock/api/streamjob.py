@@ -83,8 +83,8 @@ class SqlJob(Model):
     """A job in Flink SQL."""
 
     script: str = Field(min_length=1, max_length=262144)
-    """SQL statements, each ended by a semicolon; at most 256 KiB. ${penstock.name} is reserved, $${ means ${.
-    Required."""
+    """SQL statements, each ended by a semicolon; at most 256 KiB. ${secret:name/key} within a string literal is the
+    value of that key of a Secret of the job's namespace. ${penstock.name} is reserved, $${ means ${. Required."""
 
 
 class JarJob(Model):
@@ -106,7 +106,8 @@ class JarJob(Model):
     args: tuple[Annotated[str, Field(max_length=8192)], ...] = Field(
         default=(), max_length=256, json_schema_extra=LIST_ATOMIC
     )
-    """Arguments of main. ${penstock.name} is reserved, $${ means ${. Default: none."""
+    """Arguments of main. ${secret:name/key} is the value of that key of a Secret of the job's namespace; everything
+    else stands in the pod's command as it is. ${penstock.name} is reserved, $${ means ${. Default: none."""
 
 
 class Job(Model):

@@ -196,11 +196,12 @@ CASES = (
     ),
     Case(
         "StreamJob",
-        "spec.podTemplate.env[].name: FLINK_*, AWS_*, POD_IP and ENABLE_BUILT_IN_PLUGINS belong to Penstock",
-        accepted=(env(name="MY_FLINK_HOME"), env(name="POD_IPS")),
+        "spec.podTemplate.env[].name: FLINK_*, AWS_*, PENSTOCK_*, POD_IP and ENABLE_BUILT_IN_PLUGINS belong",
+        accepted=(env(name="MY_FLINK_HOME"), env(name="POD_IPS"), env(name="PENSTOCKS")),
         refused=(
             env(name="FLINK_PROPERTIES"),
             env(name="AWS_ACCESS_KEY_ID"),
+            env(name="PENSTOCK_SECRET_0"),
             env(name="POD_IP"),
             env(name="ENABLE_BUILT_IN_PLUGINS"),
         ),
