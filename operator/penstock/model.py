@@ -253,10 +253,10 @@ class DeleteHighAvailability:
 
 @dataclass(frozen=True)
 class CreateCheckpoint:
-    """Make the Checkpoint object of a stop or an upgrade; its name is deterministic."""
+    """Make the Checkpoint object of a stop, an upgrade or a time of the schedule; its name is deterministic."""
 
     name: str
-    source: Literal["Stop", "Upgrade"]
+    source: Literal["Stop", "Upgrade", "Schedule"]
     run: str
     description: str
 
