@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from penstock.api.checkpoint import Checkpoint, CheckpointStatus
-from penstock.api.reading import Problem
+from penstock.api.reading import Problem, Unreadable
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import StreamJobStatus
@@ -143,17 +143,6 @@ class StoreView:
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """A Checkpoint that this version of Penstock cannot read: it is neither used, nor deleted, nor taken for gone."""
-
-    namespace: str
-    name: str
-    why: str
-    told: bool
-    """Its status says so already."""
-
-
-@dataclass(frozen=True)
 class Observed:
     """All that a pass knows. Everything is live: read in this pass."""
 
@@ -256,10 +245,10 @@ class DeleteHighAvailability:
 
 @dataclass(frozen=True)
 class CreateCheckpoint:
-    """Make the Checkpoint object of a stop or an upgrade; its name is deterministic."""
+    """Make the Checkpoint object of a stop, an upgrade or a time of the schedule; its name is deterministic."""
 
     name: str
-    source: Literal["Stop", "Upgrade"]
+    source: Literal["Stop", "Upgrade", "Schedule"]
     run: str
     description: str
 

@@ -1,4 +1,4 @@
-"""Effects on Penstock's own objects: finalizers, job versions, Checkpoints that a stop makes."""
+"""Effects on Penstock's own objects: finalizers, job versions, the Checkpoints that it makes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def record_revision(world: World, observed: Observed, effect: RecordRevisi
 
 
 async def create_checkpoint(world: World, observed: Observed, effect: CreateCheckpoint) -> None:
-    """Make the Checkpoint of a stop; its name is deterministic, so one that is there already is the same one."""
+    """Make a Checkpoint; its name is deterministic, so one that is there already is the same one."""
     await world.kube.create(stop_checkpoint(job_of(observed), effect))
 
 

@@ -137,9 +137,11 @@ def _drifted(deployments: list[Manifest]) -> bool:
 
 
 def _is_creating(pod: Manifest) -> bool:
+    """Whether it may be waiting for its volumes: none of its containers has come any further, or failed to."""
     statuses = [*pod.get("status", {}).get("initContainerStatuses", []), *pod["status"].get("containerStatuses", [])]
     reasons = {(status.get("state", {}).get("waiting") or {}).get("reason") for status in statuses}
-    return bool(reasons & {"ContainerCreating", "PodInitializing"}) and "deletionTimestamp" not in pod["metadata"]
+    waits = bool(reasons) and reasons <= {"ContainerCreating", "PodInitializing"}
+    return waits and "deletionTimestamp" not in pod["metadata"]
 
 
 def _has_ended(pod: Manifest) -> bool:

@@ -12,7 +12,7 @@ from penstock.api import constants
 from penstock.api.base import Model
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.conditions import find_condition
-from penstock.api.reading import Problem, read
+from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
@@ -20,7 +20,7 @@ from penstock.decide.needs import Needs, is_being_cleared, needs
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
-from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown, Unreadable
+from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
@@ -49,9 +49,10 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     revisions = await revisions_of(kube, job.metadata) if job else ()
     wanted = needs(job, checkpoints, runs)
     view, client = await _store(world, job, checkpoints)
-    flink, triggers, listing, targets, result = await asyncio.gather(
+    # Before the directories are listed: a savepoint that is complete when Flink is asked must be seen in the listing.
+    triggers = await _triggers(world, job, checkpoints, wanted)
+    flink, listing, targets, result = await asyncio.gather(
         _flink(world, job, wanted),
-        _triggers(world, job, checkpoints, wanted),
         _listing(client, namespace, name, wanted),
         _targets(client, view, checkpoints, wanted),
         _job_result(client, job, wanted),

@@ -65,7 +65,7 @@ class ObjectStore:
     """One store: a bucket and a prefix, with the operator's credentials.
 
     Raises:
-        Refused: when the endpoint is no URL, or there is no such profile.
+        Refused: when the endpoint or the region cannot be one, or there is no such profile.
     """
 
     _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
@@ -74,8 +74,9 @@ class ObjectStore:
         self.place = access.place
         try:
             self._s3 = _client(access)
-        except (BotoCoreError, ValueError) as error:
-            raise Refused(f"bucket {access.place.bucket}: {error}", "StoreRefused") from error
+        except (ValueError, BotoCoreError) as error:  # boto's own rules for endpoint, region and profile
+            what = "profile" if access.profile else "spec.endpoint or spec.region"
+            raise Refused(f"{what}: {error}", "EndpointInvalid") from None
 
     async def list(self, prefix: str) -> tuple[Stored, ...]:
         """Every object below a key prefix, in key order."""
@@ -248,7 +249,7 @@ class ObjectStore:
             raise RetryLater(msg) from error
 
 
-def _client(access: Access) -> Any:  # noqa: ANN401 - boto3 has no types
+def _client(access: Access) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
     # boto3's own session is shared by all stores, and with it what it knows of S3.
     session = boto3.Session(profile_name=access.profile) if access.profile else boto3
     return session.client(

@@ -139,6 +139,15 @@ async def test_the_tombstone_alone_knows_what_is_left():
     assert {B, C, D} <= set(lake.keys)
 
 
+async def test_an_older_tombstone_of_what_is_whole_does_not_count():
+    lake = neighbours()
+    stale = {"version": 2, "directory": chk(7)[len(HOME) :], "keys": {"checkpoints/x": 70}, "freed": 500}
+    lake.keys[tombstone_key(7)] = stale
+    before = lake.used()
+    progress = await take(lake, 7)
+    assert progress.freed == before - lake.used()
+
+
 async def test_what_came_to_be_named_after_the_tombstone_was_written_stays():
     lake = neighbours()
 

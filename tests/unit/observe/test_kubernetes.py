@@ -105,6 +105,29 @@ async def test_a_pod_that_waits_for_its_volumes():
     assert not (await look(pod("a", metadata=going, **waiting("ContainerCreating")))).creating
 
 
+def stuck_in(reason: str, message: str) -> dict[str, Any]:
+    """A JobManager's pod whose first init container does not start, as the kubelet tells of it."""
+    first = {"name": "render", "state": {"waiting": {"reason": reason, "message": message}}}
+    later = {"state": {"waiting": {"reason": "PodInitializing"}}}
+    return {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "True"}],
+        "initContainerStatuses": [first, {"name": "guard", **later}],
+        "containerStatuses": [{"name": "jobmanager", **later}],
+    }
+
+
+@pytest.mark.parametrize("why", ['secret "limits" not found', "couldn't find key rows in Secret flights/limits"])
+async def test_a_secret_that_is_missing_is_told_in_kubernetes_words(why):
+    found = await look(pod("a", "jobmanager", **stuck_in("CreateContainerConfigError", why)))
+    assert found.troubles == (f"pod a: CreateContainerConfigError {why}",)
+
+
+async def test_a_pod_whose_volumes_are_there_does_not_wait_for_them():
+    assert not (await look(pod("a", "jobmanager", **stuck_in("CreateContainerConfigError", "why")))).creating
+    assert (await look(pod("a", "jobmanager", **stuck_in("PodInitializing", "")))).creating
+
+
 @pytest.mark.parametrize("where", ["containerStatuses", "initContainerStatuses"])
 @pytest.mark.parametrize("reason", ["ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"])
 async def test_why_pods_do_not_start(reason, where):

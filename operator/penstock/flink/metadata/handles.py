@@ -47,6 +47,7 @@ _MANAGED = "job_"
 """How the directories begin that file merging makes in shared/ and taskowned/."""
 
 Emit = Callable[[FileReference], None]
+EmitDirectory = Callable[[str], None]
 
 
 class Handles:
@@ -57,11 +58,11 @@ class Handles:
         references: files handed on so far.
     """
 
-    def __init__(self, source: Source, directory: str, emit: Emit, directories: Callable[[str], None]) -> None:
+    def __init__(self, source: Source, directory: str, emit: Emit, emit_directory: EmitDirectory) -> None:
         self._source = source
         self._directory = directory.rstrip("/")
         self._emit = emit
-        self._directories = directories
+        self._emit_directory = emit_directory
         self.inline_bytes = 0
         self.references = 0
 
@@ -91,7 +92,7 @@ class Handles:
             self._longs("the offsets of an operator state")
         if tag == _MERGED_OPERATOR:
             for which in ("taskowned", "shared"):
-                self._directories(source.text(f"the managed directory in {which}/"))
+                self._emit_directory(source.text(f"the managed directory in {which}/"))
             source.u8("whether the operator state is empty")
         self.stream(Kind.OPERATOR)
 

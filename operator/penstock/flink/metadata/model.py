@@ -126,9 +126,6 @@ class Summary:
     """Bytes of the `_metadata` file itself."""
     master_states: tuple[MasterState, ...]
     operators: tuple[Operator, ...]
-    directories: tuple[str, ...]
-    """Directories that file merging manages for the subtasks, each once. They hold merged files of this and of other
-    checkpoints; a directory that is empty or gone is no loss."""
     properties: Properties | None
     """None before version 4, and when Flink wrote none."""
 
@@ -139,6 +136,9 @@ class Metadata(Summary):
 
     references: tuple[FileReference, ...]
     """Every mention of a file, in the order of appearance."""
+    directories: tuple[str, ...]
+    """Directories that file merging manages for the subtasks, each once. They hold merged files of this and of other
+    checkpoints; a directory that is empty or gone is no loss."""
 
     @property
     def inline_bytes(self) -> int:

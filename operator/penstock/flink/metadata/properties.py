@@ -116,7 +116,8 @@ class _Walk:
         tag = source.u8("the end of a Java class")
         if tag != _END:
             raise MetadataError(begin, "the end of a Java class", f"tag {tag}")
-        self.names.append(name.rpartition(".")[2].rpartition("$")[2])
+        if not name.startswith("java."):
+            self.names.append(name.rpartition(".")[2].rpartition("$")[2])
         found = _Class(name, flags == _ENUM_CLASS, fields, self._class(depth + 1))
         self._handles[handle] = found
         return found

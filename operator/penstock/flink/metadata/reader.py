@@ -1,7 +1,8 @@
 """The layout of a whole `_metadata` file, versions 3 to 6. Source: Flink's MetadataV3Serializer to V6.
 
-Version 3 is written since Flink 1.11, 4 (properties at the end) since 1.15, 5 (name and uid of operators) since 2.0, 6
-(merged channel state) since 2.1. What is read is what Flink 1.20 and 2.3 read.
+Version 4 adds properties at the end (Flink 1.20 writes it), 5 name and uid of operators, 6 merged channel state (2.2
+and 2.3 write it). What is read is what Flink 2.3 itself reads, checked against its class files. Version 7 is in Flink's
+master only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import BinaryIO
 
-from penstock.flink.metadata.handles import Emit, Handles
+from penstock.flink.metadata.handles import Emit, EmitDirectory, Handles
 from penstock.flink.metadata.model import FileReference, MasterState, Metadata, Operator, Properties, Summary
 from penstock.flink.metadata.properties import read_properties
 from penstock.flink.metadata.source import MetadataError, Source
@@ -21,8 +22,8 @@ _OLDEST, _NEWEST = 3, 6
 _WITH_PROPERTIES = 4
 _WITH_NAMES = 5
 _ID_BYTES = 16
-_KEPT_BYTES = 16 << 20
-"""What a summary may hold, roughly: more than 50,000 operators with long names. A hostile file has no end of them."""
+_KEPT_BYTES = 8 << 20
+"""What a summary may hold, roughly: 20,000 operators and their names. A hostile file has no end of them."""
 _OBJECT_BYTES = 256
 """What a small Python object with its fields takes, roughly."""
 
@@ -39,25 +40,33 @@ def read(data: BinaryIO | Iterable[bytes], directory: str) -> Metadata:
         MetadataError: this is not a whole `_metadata` file of version 3 to 6. What the source itself raises passes.
     """
     references: list[FileReference] = []
-    summary = scan(data, directory, references.append)
+    directories: dict[str, None] = {}
+    summary = scan(data, directory, references.append, directories.setdefault)
     return Metadata(
-        **{field.name: getattr(summary, field.name) for field in fields(Summary)}, references=tuple(references)
+        **{field.name: getattr(summary, field.name) for field in fields(Summary)},
+        references=tuple(references),
+        directories=tuple(directories),
     )
 
 
-def scan(data: BinaryIO | Iterable[bytes], directory: str, emit: Emit) -> Summary:
+def scan(
+    data: BinaryIO | Iterable[bytes],
+    directory: str,
+    emit: Emit,
+    emit_directory: EmitDirectory = lambda _: None,
+) -> Summary:
     """Read a whole file in bounded memory: each mention of a file is handed to `emit` and forgotten.
 
-    Arguments and errors are those of `read`. What was emitted before an error is of a file that is not whole.
+    Arguments and errors are those of `read`; `emit_directory` gets each mention of a directory that file merging
+    manages. What was handed over before an error is of a file that is not whole.
     """
-    return _Reader(Source(data), directory, emit).file()
+    return _Reader(Source(data), directory, emit, emit_directory).file()
 
 
 class _Reader:
-    def __init__(self, source: Source, directory: str, emit: Emit) -> None:
+    def __init__(self, source: Source, directory: str, emit: Emit, emit_directory: EmitDirectory) -> None:
         self._source = source
-        self._handles = Handles(source, directory, emit, self._directory)
-        self._directories: dict[str, None] = {}
+        self._handles = Handles(source, directory, emit, emit_directory)
         self._kept = 0
 
     def file(self) -> Summary:
@@ -72,7 +81,7 @@ class _Reader:
             properties = read_properties(source)
         if not source.at_end():
             raise MetadataError(source.offset, "the end of the file", "more bytes")
-        return Summary(version, checkpoint_id, source.offset, masters, operators, tuple(self._directories), properties)
+        return Summary(version, checkpoint_id, source.offset, masters, operators, properties)
 
     def _version(self) -> int:
         source = self._source
@@ -159,13 +168,9 @@ class _Reader:
             handles.output_channel(version)
         return False
 
-    def _directory(self, path: str) -> None:
-        if path not in self._directories:
-            self._directories[self._keep(path)] = None
-
     def _keep(self, text: str) -> str:
         """Count what the summary holds: the file's own numbers are not trusted, and neither is its length."""
         self._kept += _OBJECT_BYTES + len(text)
         if self._kept > _KEPT_BYTES:
-            raise MetadataError(self._source.offset, "a sensible number of operators, names and directories", "more")
+            raise MetadataError(self._source.offset, "a sensible number of operators and names", "more")
         return text

@@ -54,7 +54,8 @@ class Source:
 
     def u8(self, what: str) -> int:
         """An unsigned byte."""
-        return self._buffer[self._advance(1, what)]
+        at = self._advance(1, what)  # may put another buffer in place
+        return self._buffer[at]
 
     def i32(self, what: str) -> int:
         """A signed int of 4 bytes."""

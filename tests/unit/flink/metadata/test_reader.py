@@ -323,7 +323,6 @@ def test_properties() -> None:
         "CheckpointProperties",
         "CheckpointType",
         "SharingFilesStrategy",
-        "Enum",
         "FORWARD_BACKWARD",
     )
     assert not found.savepoint

@@ -200,3 +200,89 @@ def keyed(version: int, handle: bytes) -> bytes:
 
 def bytes_of(out: Out) -> bytes:
     return bytes(out.data)
+
+
+def everything(version: int) -> bytes:
+    """A file with every kind of handle that the version has."""
+    out = Out()
+    for tag in (4, 17):
+        out.i32(1)
+        out.operator_state(tag, ["a", "b"])
+        if tag == 4:
+            out.around(3, 1)
+            out.file(f"{BASE}/taskowned/x", 10, Kind.OPERATOR, Scope.TASKOWNED)
+        else:
+            out.segment(f"{BASE}/taskowned/{MANAGED}/m", 10, 20, Kind.OPERATOR, Scope.TASKOWNED, shared=False)
+    _changelog_of_everything(out)
+    out.around(7, 2)
+    out.relative("savepoint", 10, Kind.KEYED)
+    for tags in ((1, 3), (2, 4)):
+        out.i32(len(tags) if version == 6 else 1)
+        for tag in tags if version == 6 else tags[:1]:
+            _channel(out, tag, version)
+    coordinator = Out()
+    coordinator.inline_state(9)
+    subtasks = struct.pack(">ii", 2, 0) + bytes_of(out) + struct.pack(">i", -2)
+    ended = operator_head(version, number=2) + b"\x00" + struct.pack(">i", -1)
+    operators = operator_head(version) + bytes_of(coordinator) + subtasks + ended
+    counts = struct.pack(">i", 1) + master_state("hook", 5) + struct.pack(">i", 2)
+    return head(version) + counts + operators + tail(version)
+
+
+def _changelog_of_everything(out: Out) -> None:
+    out.u8(14)
+    out.range()
+    out.i64(500)
+    out.i32(5)
+    out.null()
+    for tag in (3, 12):
+        out.around(tag, 2)
+        out.file(f"{BASE}/shared/a", 60, Kind.KEYED, Scope.SHARED)
+    out.handle_id()
+    for tag in (5, 11):
+        out.u8(tag)
+        out.i64(7)
+        out.utf("backend")
+        out.range()
+        if tag == 11:
+            out.i64(1000)
+        out.empty_segment()
+        for _ in range(2):
+            out.i32(1)
+            out.utf("000012.sst")
+            out.inline_state(3)
+    out.handle_id()
+    out.i32(3)
+    out.u8(9)
+    out.range()
+    out.i64(0, 1)
+    out.i32(1)
+    out.i32(5)
+    out.i32(4)
+    out.data += bytes(4)
+    out.handle_id()
+    for tag in (10, 13):
+        out.u8(tag)
+        out.range()
+        out.i32(1)
+        out.i64(40)
+        out.file("s3://bucket/changelog/dstl/u", 80, Kind.CHANGELOG, Scope.ELSEWHERE)
+        out.i64(80, 80)
+        out.handle_id()
+    out.utf("filesystem")
+    out.i64(1, 7)
+    out.handle_id()
+
+
+def _channel(out: Out, tag: int, version: int) -> None:
+    if version == 6:
+        out.u8(tag)
+    out.i32(0)
+    if tag < 3:
+        out.i64(0)
+        out.longs(1)
+    out.i64(24)
+    out.relative("channels", 48, Kind.CHANNEL)
+    if tag > 2:
+        out.i32(5)
+        out.data += bytes(5)
