@@ -13,12 +13,27 @@ from penstock.model import (
     DeleteHighAvailability,
     DeleteJobData,
     DeleteKeys,
+    DeleteRetainedData,
     ForgetDeletion,
     StoreView,
     WriteNote,
 )
-from tests.unit.builders import HOME, JOB_UID, OLD_RUN, PLACE, RUN, checkpoint, job, retained, savepoint, target, uid
+from tests.unit.builders import (
+    HOME,
+    JOB_UID,
+    OLD_RUN,
+    PLACE,
+    RUN,
+    checkpoint,
+    job,
+    retained,
+    run_objects,
+    savepoint,
+    target,
+    uid,
+)
 from tests.unit.fakes import FakeStore
+from tests.unit.inventory.lake import Lake
 from tests.unit.world import FakeWorld, seen
 
 DIRECTORY = f"{HOME}savepoints/{uid(1)}/"
@@ -170,3 +185,72 @@ async def test_ha_data_of_one_run_only():
 async def test_without_a_store_it_is_tried_later(effect):
     with pytest.raises(RetryLater, match="there is none"):
         await act(FakeStore(), effect, store=StoreView(problem="there is none"))
+
+
+# ---------------------------------------------------------------- retained checkpoints
+
+CHK, NEXT = f"{HOME}checkpoints/{OLD_RUN}/chk-7/", f"{HOME}checkpoints/{OLD_RUN}/chk-8/"
+SHARED = [f"{HOME}checkpoints/{OLD_RUN}/shared/{name}" for name in "ab"]
+OF_FLINK = {"target_directory": None, "location": retained(7, OLD_RUN), "run": OLD_RUN}
+TAKE = DeleteRetainedData("before", retained(7, OLD_RUN), run_ended=True)
+
+
+def shared() -> Lake:
+    lake = Lake()
+    lake.add_state(CHK, dict.fromkeys(SHARED, 5), 7)
+    lake.add_state(NEXT, {SHARED[1]: 5}, 8)
+    return lake
+
+
+def kept(**status: Any) -> Any:
+    return checkpoint(phase="Present", source="Retained", origin={"run": OLD_RUN}, status=OF_FLINK | status)
+
+
+async def test_a_retained_checkpoint_goes_without_what_its_neighbour_names():
+    store = shared()
+    await act(store, TAKE, kept())
+    assert set(store.keys) == {f"{NEXT}_metadata", SHARED[1], TOMBSTONE}
+    await act(store, ForgetDeletion("before"), kept())
+    assert TOMBSTONE not in store.keys
+
+
+LIVE: dict[str, dict[str, Any]] = {
+    "Kubernetes holds something of it": {"runs": (run_objects(OLD_RUN),)},
+    "decide did not say so": {"effect": DeleteRetainedData("before", retained(7, OLD_RUN), run_ended=False)},
+}
+
+
+@pytest.mark.parametrize("more", LIVE.values(), ids=LIVE)
+async def test_while_its_run_may_write_it_is_flinks(more):
+    store = shared()
+    with pytest.raises(Refused) as refused:
+        await act(store, more.get("effect", TAKE), kept(), **{k: v for k, v in more.items() if k != "effect"})
+    assert refused.value.reason == "RunIsLive"
+    assert store.deleted == []
+
+
+@pytest.mark.parametrize("effect", [TAKE, ForgetDeletion("before")])
+@pytest.mark.parametrize(
+    "location", [retained(7, OLD_RUN).replace("/flights-1111", "/others-1111"), PLACE.uri(HOME), "s3://other/x", None]
+)
+async def test_a_retained_place_that_is_not_ours_is_refused(location, effect):
+    store = shared()
+    with pytest.raises(Refused) as refused:
+        await act(store, effect, kept(location=location))
+    assert refused.value.reason == "PlaceNotOurs"
+    assert store.deleted == []
+
+
+async def test_the_jobs_directory_goes_but_what_a_kept_retained_one_names():
+    store = shared()
+    store.add({f"{HOME}ha/x": 1, f"{NEXT}own": 2})
+    await act(store, DeleteJobData(JOB_UID, (retained(8, OLD_RUN),)))
+    assert set(store.keys) == {f"{NEXT}_metadata", f"{NEXT}own", SHARED[1]}
+
+
+async def test_nothing_of_the_job_goes_when_what_is_kept_cannot_be_read():
+    store = shared()
+    store.keys[f"{NEXT}_metadata"] = b"broken"
+    with pytest.raises(Refused) as refused:
+        await act(store, DeleteJobData(JOB_UID, (retained(8, OLD_RUN),)))
+    assert (refused.value.reason, store.deleted) == ("MetadataUnreadable", [])

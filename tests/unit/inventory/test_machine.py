@@ -9,6 +9,7 @@ import asyncio
 import os
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -19,7 +20,9 @@ from tests.unit.builders import HOME, uid
 from tests.unit.inventory import lake
 from tests.unit.inventory.lake import Died, Lake
 
-EXAMPLES = int(os.environ.get("PENSTOCK_MACHINE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("PENSTOCK_MACHINE_EXAMPLES", "40"))
+"""Walks of 40 steps each; 250 of them are 10,000 steps."""
+pytestmark = pytest.mark.timeout(60 + 5 * EXAMPLES)
 
 
 @dataclass
