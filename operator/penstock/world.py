@@ -15,7 +15,7 @@ from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.settings import Settings
 from penstock.store.client import Access, ObjectStore
-from penstock.store.layout import Place, RetainedPlace
+from penstock.store.layout import Place
 
 ANOTHER_CLUSTER = "AnotherCluster"
 """Reason of a CheckpointStore's Ready condition when its mark is not this cluster's."""
@@ -102,19 +102,20 @@ def target_directory(place: Place, checkpoint: Checkpoint) -> str:
     return owned
 
 
-def retained_place(place: Place, checkpoint: Checkpoint) -> RetainedPlace:
-    """Where a retained checkpoint lies, which must be a place that Penstock told Flink for this namespace and job.
+def retained_directory(place: Place, checkpoint: Checkpoint) -> str:
+    """The key prefix of a Retained Checkpoint's own directory, `checkpoints/<run>/chk-N/` of this namespace and job.
 
     Raises:
-        Refused: when the status names another place: it is neither read nor deleted.
+        Refused: when the status names a place that is not: it is neither read nor deleted.
     """
     uri = checkpoint.status.location or ""
-    directory = f"{place.key_of(uri)}/"
-    found = place.retained_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
-    if found is None or found.directory != directory:
-        msg = f"status.location {uri} is not a retained checkpoint of this job in {place.bucket}: it is not touched"
+    key = place.key_of(uri)
+    directory = f"{key}/" if key else ""
+    owned = place.retained_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
+    if owned is None or owned != directory:
+        msg = f"status.location {uri} is not a checkpoint of this job in {place.bucket}: it is not touched"
         raise Refused(msg, "PlaceNotOurs")
-    return found
+    return owned
 
 
 def belongs_to_another(store: CheckpointStore) -> bool:

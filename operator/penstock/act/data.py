@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.act.jobs import job_of
 from penstock.api.base import format_time
-from penstock.api.checkpoint import Checkpoint
+from penstock.api.checkpoint import Checkpoint, Source
 from penstock.api.streamjob_status import StartIntent
 from penstock.build.checkpoint import note
 from penstock.errors import Refused, RetryLater
@@ -23,7 +23,7 @@ from penstock.model import (
 )
 from penstock.store.client import ObjectStore
 from penstock.store.layout import METADATA, NOTE, Place
-from penstock.world import World, belongs_to_another, retained_place, target_directory
+from penstock.world import World, belongs_to_another, retained_directory, target_directory
 
 _ROUNDS = 3
 
@@ -59,8 +59,8 @@ async def delete_retained_data(world: World, observed: Observed, effect: DeleteR
     """Delete a retained checkpoint of an ended run, or a slice of it, with the files that no other state names."""
     client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
-    place = retained_place(client.place, checkpoint)
-    subject = _subject(observed, checkpoint, place.home, place.directory)
+    directory = retained_directory(client.place, checkpoint)
+    subject = _subject(observed, checkpoint, _home(client.place, checkpoint, directory), directory)
     await delete_retained(client, subject, run_ended=effect.run_ended, live=_live_runs(observed))
 
 
@@ -68,10 +68,8 @@ async def forget_deletion(world: World, observed: Observed, effect: ForgetDeleti
     """Remove the tombstone: what it says is in the status."""
     client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
-    retained = checkpoint.status.target_directory is None
-    directory = (
-        retained_place(client.place, checkpoint).directory if retained else target_directory(client.place, checkpoint)
-    )
+    place_of = retained_directory if checkpoint.spec.source is Source.RETAINED else target_directory
+    directory = place_of(client.place, checkpoint)
     await tombstone.forget(client, _home(client.place, checkpoint, directory), checkpoint.metadata.uid)
 
 

@@ -167,11 +167,11 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
 def _delete(draft: Draft, checkpoint: Checkpoint, target: TargetListing) -> None:
     """A slice of the deletion; what earlier ones have freed is written along."""
     name, status = checkpoint.metadata.name, checkpoint.status
-    if status.target_directory is not None:
-        draft.act(DeleteCheckpointData(name, status.target_directory), name)
+    if checkpoint.spec.source is Source.RETAINED:
+        ended = not run_may_write(draft.observed, checkpoint)
+        draft.act(DeleteRetainedData(name, status.location or "", run_ended=ended), name)
     else:
-        location = status.location or ""
-        draft.act(DeleteRetainedData(name, location, run_ended=not run_may_write(draft.observed, checkpoint)), name)
+        draft.act(DeleteCheckpointData(name, status.target_directory or ""), name)
     if target.freed:
         draft.set_checkpoint(checkpoint, bytes_freed=target.freed)
     draft.wake(0)
@@ -194,13 +194,12 @@ def _freed(draft: Draft, checkpoint: Checkpoint, target: TargetListing) -> int |
 def _is_retained(checkpoint: Checkpoint) -> bool:
     """Whether its data are those of one of Flink's own checkpoints, and were not taken away by Flink."""
     status = checkpoint.status
-    present = checkpoint.spec.source is Source.RETAINED and status.phase is Phase.PRESENT
-    return present and status.target_directory is None and status.location is not None
+    return checkpoint.spec.source is Source.RETAINED and status.phase is Phase.PRESENT and status.location is not None
 
 
 def run_may_write(observed: Observed, checkpoint: Checkpoint) -> bool:
     """Whether the run of a retained checkpoint has not ended: then Flink owns it, and nobody else deletes it."""
-    if checkpoint.status.target_directory is not None:
+    if checkpoint.spec.source is not Source.RETAINED:
         return False
     run = checkpoint.status.run or (checkpoint.spec.origin.run if checkpoint.spec.origin else "")
     alive = live_run(observed.job)

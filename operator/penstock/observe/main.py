@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from penstock import clock, names
 from penstock.api import constants
 from penstock.api.base import Model
-from penstock.api.checkpoint import Checkpoint
+from penstock.api.checkpoint import Checkpoint, Source
 from penstock.api.conditions import find_condition
 from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
@@ -24,7 +24,7 @@ from penstock.model import JobListing, Observed, StoreView, TargetListing, Unkno
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
-from penstock.world import World, place_of, retained_place, target_directory
+from penstock.world import World, place_of, retained_directory, target_directory
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
@@ -193,8 +193,8 @@ async def _targets(
 async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:
     """Its own directory; the tombstone too when it is being cleared, and not at each poll of a savepoint."""
     uid = checkpoint.metadata.uid if is_being_cleared(checkpoint) else None
-    if checkpoint.status.target_directory is None and checkpoint.status.location is not None:
-        return await store_view.list_retained(client, retained_place(client.place, checkpoint), uid)
+    if checkpoint.spec.source is Source.RETAINED:
+        return await store_view.list_retained(client, retained_directory(client.place, checkpoint), uid)
     return await store_view.list_target(client, target_directory(client.place, checkpoint), uid)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from penstock.inventory import tombstone
 from penstock.model import JobListing, StoredState, TargetListing
 from penstock.store.client import ObjectStore, Stored
-from penstock.store.layout import METADATA, NOTE, RetainedPlace, job_of_directory
+from penstock.store.layout import METADATA, NOTE, job_of_directory
 
 _MAGIC = 0x4960672D
 _HEADER = struct.Struct(">Iiq")
@@ -56,16 +56,18 @@ async def list_target(store: ObjectStore, directory: str, cleared: str | None = 
     return TargetListing(complete, partial, len(going), told.freed if told else None)
 
 
-async def list_retained(store: ObjectStore, place: RetainedPlace, cleared: str | None) -> TargetListing:
-    """A retained checkpoint's directory `chk-N/`; once its `_metadata` is gone, what its tombstone still names.
+async def list_retained(store: ObjectStore, directory: str, cleared: str | None = None) -> TargetListing:
+    """The directory of one of Flink's own checkpoints (a key prefix with the slash). What it shares is not in it.
 
-    Files in the directory that another state names stay, and do not count then.
+    `cleared` is its uid when it is being cleared. Once its `_metadata` is gone, the tombstone says what is still to go:
+    files in the directory that another state names stay, and do not count.
     """
-    objects = await store.list(place.directory)
-    states = await _states(store, place.home, "", objects)
-    told = await tombstone.load(store, place.home, cleared) if cleared else None
-    keys = len(objects) if told is None or states else len(told.keys)
-    return TargetListing(states[0] if states else None, (), keys, told.freed if told else None)
+    objects = await store.list(directory)
+    head = directory[: directory.index("/checkpoints/") + 1]
+    found = await _states(store, head, "", objects)
+    told = await tombstone.load(store, head, cleared) if cleared else None
+    keys = len(objects) if told is None or found else len(told.keys)
+    return TargetListing(found[0] if found else None, (), keys, told.freed if told else None)
 
 
 async def job_result(store: ObjectStore, ha_directory: str, run: str) -> str | None:

@@ -14,18 +14,7 @@ from dataclasses import dataclass
 NOTE = "penstock.json"
 METADATA = "_metadata"
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_RETAINED = re.compile(r"checkpoints/(?P<run>[0-9a-f]{32})/chk-[0-9]+/")
 _DIRECTORY = re.compile(rf"(?P<job>[a-z0-9]([-a-z0-9]*[a-z0-9])?)-(?P<uid>{_UUID})")
-
-
-@dataclass(frozen=True)
-class RetainedPlace:
-    """Where one of Flink's retained checkpoints lies: key prefixes, each with the slash."""
-
-    home: str
-    """The job's directory."""
-    run: str
-    directory: str
 
 
 @dataclass(frozen=True)
@@ -101,11 +90,13 @@ class Place:
         match = re.match(rf"savepoints/{_UUID}/", key[len(directory) :])
         return directory + match[0] if match else None
 
-    def retained_of(self, key: str, namespace: str, job: str) -> RetainedPlace | None:
-        """The retained checkpoint `checkpoints/<run>/chk-N/` that a key lies in, of this namespace and job, or None."""
-        home = self.directory_of(key, namespace, job)
-        match = _RETAINED.match(key, len(home)) if home is not None else None
-        return RetainedPlace(home, match["run"], match.string[: match.end()]) if home and match else None
+    def retained_of(self, key: str, namespace: str, job: str) -> str | None:
+        """The directory `checkpoints/<run>/chk-N/` that a key lies in, of this namespace and job name, else None."""
+        directory = self.directory_of(key, namespace, job)
+        if directory is None:
+            return None
+        match = re.match(r"checkpoints/[0-9a-f]{32}/chk-[0-9]+/", key[len(directory) :])
+        return directory + match[0] if match else None
 
     def home_of(self, key: str) -> str | None:
         """The job directory that a key lies in, of whatever namespace and job; None when it lies in none."""

@@ -174,7 +174,7 @@ def test_the_number_in_the_header(data, number):
 
 
 TOMBSTONE = f"{HOME}tombstones/{uid(1)}.json"
-RETAINED = PLACE.retained_of(f"{key(retained(7))}/", NAMESPACE, JOB)
+RETAINED = key(retained(7)) + "/"
 
 
 def buried(directory: str, *keys: str, freed: int = 0) -> dict[str, Any]:
@@ -198,17 +198,15 @@ async def test_a_tombstone_is_read_only_for_what_is_being_cleared():
 
 
 async def test_a_retained_checkpoint_that_is_being_cleared():
-    assert RETAINED is not None
-    inside, elsewhere = f"{RETAINED.directory}x", f"{HOME}checkpoints/{RUN}/shared/a"
-    whole = await list_retained(store({f"{RETAINED.directory}_metadata": metadata(7), inside: b"x"}), RETAINED, uid(1))
+    inside, elsewhere = f"{RETAINED}x", f"{HOME}checkpoints/{RUN}/shared/a"
+    whole = await list_retained(store({f"{RETAINED}_metadata": metadata(7), inside: b"x"}), RETAINED, uid(1))
     assert whole.complete is not None
     assert (whole.complete.location, whole.keys, whole.freed) == (retained(7), 2, None)
-    half = await list_retained(store(buried(RETAINED.directory, elsewhere, freed=10)), RETAINED, uid(1))
+    half = await list_retained(store(buried(RETAINED, elsewhere, freed=10)), RETAINED, uid(1))
     assert (half.complete, half.keys, half.freed) == (None, 1, 10)
 
 
 async def test_what_a_neighbour_needs_does_not_keep_a_cleared_one():
-    assert RETAINED is not None
-    left = {f"{RETAINED.directory}x": b"x"} | buried(RETAINED.directory, freed=70)
+    left = {f"{RETAINED}x": b"x"} | buried(RETAINED, freed=70)
     found = await list_retained(store(left), RETAINED, uid(1))
     assert (found.keys, found.freed) == (0, 70)
