@@ -181,8 +181,8 @@ def _freed(draft: Draft, checkpoint: Checkpoint, target: TargetListing) -> int |
     """The bytes that its deletion freed; None while they are only in the tombstone, which goes in the next pass."""
     known = checkpoint.status.bytes_freed
     if target.freed is None:
-        # No tombstone: it is gone already (the status has it), or others emptied the directory.
-        return known if known is not None else checkpoint.status.size_bytes or 0
+        # No tombstone: it is gone already (the status has it), or somebody else emptied the directory.
+        return known or 0
     if known != target.freed:
         draft.set_checkpoint(checkpoint, bytes_freed=target.freed)
         draft.wake(0)

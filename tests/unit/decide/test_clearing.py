@@ -278,7 +278,7 @@ def test_data_go_in_a_pass_that_found_the_intent():
 def test_cleared_when_nothing_is_left():
     found = clearing(TargetListing())
     status = found.checkpoints["old"]
-    assert (found.effects, status.phase, status.bytes_freed) == ((), "Cleared", 1000)
+    assert (found.effects, status.phase, status.bytes_freed) == ((), "Cleared", 0)
     assert found.condition("Ready", "old").status == "True"
     assert found.condition("Ready", "old").reason == "Cleared"
     assert found.condition("Restorable", "old").status == "False"
