@@ -94,7 +94,8 @@ async def delete_job_data(world: World, observed: Observed, effect: DeleteJobDat
             return
         first = sorted(key for key in keys if key.endswith("/" + METADATA))
         await client.delete(first)
-        await client.delete(sorted(keys.difference(first)))
+        # Markers of directories after what is in them.
+        await client.delete(sorted(keys.difference(first), key=lambda key: (key.endswith("/"), key)))
     raise RetryLater(f"{home} is still not empty after {_ROUNDS} rounds: somebody writes into it")
 
 

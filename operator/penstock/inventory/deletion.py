@@ -125,7 +125,8 @@ class _Deletion(ABC):
             # A call of its own: in which order a store goes through a call nobody says.
             await self._store.delete(first)
         rest = [key for key in keys if not key.endswith("/" + METADATA)]
-        rest.sort(key=lambda key: key == self._subject.directory + NOTE)
+        # Markers of directories after what is in them, and the note last.
+        rest.sort(key=lambda key: (key == self._subject.directory + NOTE, key.endswith("/")))
         for start in range(0, len(rest), _BATCH):
             if start and self._ticks() >= self._until:
                 return rest[start:]

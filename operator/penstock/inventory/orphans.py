@@ -148,7 +148,7 @@ async def remove(
         return await job.delete(Subject(job.home, orphan.prefix, "", _uid_of(orphan.prefix), format_time(now)))
     # Nothing in it is whole: in whatever order it goes, nothing looks whole in between.
     items = [item for item in again[0].items if item.key in free]
-    await store.delete([item.key for item in items])
+    await store.delete(sorted((item.key for item in items), key=lambda key: (key.endswith("/"), key)))
     return Progress(done=True, freed=sum(item.size for item in items))
 
 

@@ -66,7 +66,7 @@ def parse(home: str, content: Mapping[str, Any] | None) -> Tombstone | None:
     directory, keys, freed = content.get("directory"), content.get("keys"), content.get("freed")
     if not isinstance(directory, str) or not isinstance(keys, dict) or not isinstance(freed, int):
         return None
-    if not all(_is_plain(key) and _is_size(size) for key, size in keys.items()) or not _is_plain(directory[:-1]):
+    if not all(_is_plain(key) and _is_size(size) for key, size in keys.items()) or not _is_plain(directory):
         return None
     return Tombstone(home + directory, {home + key: size for key, size in keys.items()}, freed)
 
@@ -97,4 +97,5 @@ def _is_size(value: object) -> bool:
 
 
 def _is_plain(key: str) -> bool:
-    return {"", ".", ".."}.isdisjoint(key.split("/"))
+    """Names with slashes between them; one at the end is that of a directory's marker, which some clients write."""
+    return {"", ".", ".."}.isdisjoint(key.removesuffix("/").split("/"))

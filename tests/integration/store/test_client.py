@@ -93,6 +93,16 @@ async def test_a_retained_checkpoint_goes_and_its_neighbour_stays_whole(s3: Clie
     assert await keys(store) == []
 
 
+async def test_markers_of_directories_go_along(s3: Clients) -> None:
+    store = s3()
+    run = chk(7).removesuffix("chk-7/")
+    markers = {f"{run}shared/": b"", f"{run}taskowned/": b"", chk(7): b""}
+    put(store, (markers | {shared("a"): b"x", f"{chk(7)}_metadata": metadata({shared("a"): 1})}).items())
+    assert set(markers) <= set(await keys(store))
+    assert (await to_the_end(lambda: delete_retained(store, subject(chk(7)), run_ended=True))).freed > 1
+    assert await keys(store) == [store.place.tombstone(HOME, uid(1))]
+
+
 async def test_what_the_client_gives(s3: Clients) -> None:
     store = s3()
     put(store, {"team/a": b"12345", "team/empty": b""}.items())

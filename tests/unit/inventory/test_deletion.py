@@ -148,6 +148,26 @@ async def test_an_older_tombstone_of_what_is_whole_does_not_count():
     assert progress.freed == before - lake.used()
 
 
+async def test_markers_of_directories_go_along_also_after_a_crash():
+    lake = Lake()
+    lake.add_state(chk(7), {A: 10}, 7)
+    lake.add({RUN: 0, f"{RUN}shared/": 0, f"{RUN}taskowned/": 0, chk(7): 0})
+
+    def die(verb: str, key: str) -> None:
+        if verb == "delete" and key != f"{chk(7)}_metadata":
+            raise RetryLater("killed")
+
+    lake.before = die
+    with pytest.raises(RetryLater):
+        await take(lake, 7)
+    told = await tombstone.load(lake, HOME, uid(7))
+    assert told is not None
+    assert f"{RUN}shared/" in told.keys
+    lake.before = lambda *_: None
+    assert (await take(lake, 7)).done
+    assert set(lake.keys) == {tombstone_key(7)}
+
+
 async def test_what_came_to_be_named_after_the_tombstone_was_written_stays():
     lake = neighbours()
 
