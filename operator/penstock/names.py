@@ -58,6 +58,11 @@ def stop_checkpoint(job: str, source: str, run: str, attempt: int) -> str:
     return f"{job}-{source.lower()}-{_digest(run, str(attempt))[:_SHORT]}"
 
 
+def retained_checkpoint(job: str, run: str, number: int) -> str:
+    """Name of the Checkpoint of one that Flink took by itself."""
+    return f"{job}-chk-{short(run)}-{number}"
+
+
 def checkpoint_pointers(job: str, run: str) -> str:
     """Name of the HA ConfigMap in which Flink keeps the run's checkpoint pointers (as Flink 2.3 names it, measured)."""
     return f"{cluster_id(job, run)}-{run}-config-map"

@@ -17,7 +17,7 @@ from penstock.decide.needs import is_being_cleared, live_run, start_value
 from penstock.model import DeleteCheckpoint, DeleteCheckpointData, SetFinalizer, TargetListing
 
 HISTORY_LIMIT = 20
-"""How many ended Checkpoints without data, made by the operator, stay listed."""
+"""How many ended Checkpoints of each source without data, made by the operator, stay listed."""
 _RETAINED_BY_COUNT = (Source.MANUAL, Source.STOP, Source.UPGRADE, Source.SCHEDULE)
 
 
@@ -143,14 +143,15 @@ def _age_key(draft: Draft, checkpoint: Checkpoint) -> tuple[datetime, int]:
 
 def _forget(draft: Draft) -> None:
     """Delete the oldest objects without data that the operator made, beyond the history limit."""
-    ended = [
-        ckpt
-        for ckpt in draft.observed.checkpoints
-        if ckpt.spec.source in (Source.STOP, Source.UPGRADE, Source.SCHEDULE, Source.RETAINED)
-        and ckpt.status.phase in (Phase.CLEARED, Phase.FAILED, Phase.TIMEOUT)
-        and ckpt.status.settled is not False
-        and not ckpt.metadata.terminating
-    ]
-    ended.sort(key=lambda ckpt: ckpt.metadata.creation_timestamp or draft.now, reverse=True)
-    for checkpoint in ended[HISTORY_LIMIT:]:
-        draft.act(DeleteCheckpoint(checkpoint.metadata.name, checkpoint.metadata.uid), checkpoint.metadata.name)
+    for source in (Source.STOP, Source.UPGRADE, Source.SCHEDULE, Source.RETAINED):
+        ended = [
+            ckpt
+            for ckpt in draft.observed.checkpoints
+            if ckpt.spec.source is source
+            and ckpt.status.phase in (Phase.CLEARED, Phase.FAILED, Phase.TIMEOUT)
+            and ckpt.status.settled is not False
+            and not ckpt.metadata.terminating
+        ]
+        ended.sort(key=lambda ckpt: ckpt.metadata.creation_timestamp or draft.now, reverse=True)
+        for checkpoint in ended[HISTORY_LIMIT:]:
+            draft.act(DeleteCheckpoint(checkpoint.metadata.name, checkpoint.metadata.uid), checkpoint.metadata.name)

@@ -50,6 +50,14 @@ async def list_target(store: ObjectStore, directory: str) -> TargetListing:
     return TargetListing(complete, partial, len(objects))
 
 
+async def list_retained(store: ObjectStore, directory: str) -> TargetListing:
+    """The directory of one of Flink's own checkpoints (a key prefix with the slash). What it shares is not in it."""
+    objects = await store.list(directory)
+    head = directory[: directory.index("/checkpoints/") + 1]
+    found = await _states(store, head, "", objects)
+    return TargetListing(found[0] if found else None, (), len(objects))
+
+
 async def job_result(store: ObjectStore, ha_directory: str, run: str) -> str | None:
     """How Flink's job result store says that a run ended: FINISHED, CANCELED or FAILED; None when it says nothing."""
     for item in await store.list(ha_directory):
