@@ -54,28 +54,20 @@ class Access:
 
 
 class ObjectStore:
-    """One store: a bucket and a prefix, with the operator's credentials."""
+    """One store: a bucket and a prefix, with the operator's credentials.
+
+    Raises:
+        Refused: when the endpoint or the region cannot be one.
+    """
 
     _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
 
     def __init__(self, access: Access) -> None:
         self.place = access.place
-        self._s3 = boto3.client(
-            "s3",
-            endpoint_url=access.endpoint,
-            region_name=access.region,
-            aws_access_key_id=access.access_key,
-            aws_secret_access_key=access.secret_key,
-            config=Config(
-                connect_timeout=3,
-                read_timeout=10,
-                retries={"total_max_attempts": 2, "mode": "standard"},
-                max_pool_connections=_THREADS,
-                s3={"addressing_style": "path" if access.path_style else "virtual"},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        try:
+            self._s3 = _client(access)
+        except (ValueError, BotoCoreError) as error:  # boto's own rules for endpoint and region
+            raise Refused(f"spec.endpoint or spec.region: {error}", "EndpointInvalid") from None
 
     async def list(self, prefix: str) -> tuple[Stored, ...]:
         """Every object below a key prefix, in key order."""
@@ -193,3 +185,22 @@ class ObjectStore:
         except (BotoCoreError, OSError) as error:
             msg = f"{what} in bucket {self.place.bucket}: {type(error).__name__} {error}"
             raise RetryLater(msg) from error
+
+
+def _client(access: Access) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
+    return boto3.client(
+        "s3",
+        endpoint_url=access.endpoint,
+        region_name=access.region,
+        aws_access_key_id=access.access_key,
+        aws_secret_access_key=access.secret_key,
+        config=Config(
+            connect_timeout=3,
+            read_timeout=10,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            max_pool_connections=_THREADS,
+            s3={"addressing_style": "path" if access.path_style else "virtual"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
