@@ -98,7 +98,7 @@ async def _main() -> int:
 
 
 def main() -> None:
-    """Entry point of `python3 -m penstock` and of the `penstock` command."""
+    """Entry point of `python3 -m penstock`: the operator. The command `penstock` is another (`penstock.cli`)."""
     try:
         sys.exit(asyncio.run(_main()))
     except ValueError as error:

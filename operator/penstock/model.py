@@ -256,7 +256,7 @@ class CreateCheckpoint:
     """Make the Checkpoint object of something that no user asked for; its name is deterministic."""
 
     name: str
-    source: Literal["Stop", "Upgrade", "Retained"]
+    source: Literal["Stop", "Upgrade", "Schedule", "Retained"]
     run: str
     description: str
     checkpoint_id: int | None = None

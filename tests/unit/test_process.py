@@ -142,11 +142,10 @@ async def test_watches_that_do_not_let_go_do_not_keep_the_lease(process, monkeyp
     release = asyncio.Event()
 
     async def stubborn() -> None:
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
+        try:
+            await release.wait()
+        except asyncio.CancelledError:
+            await release.wait()
 
     process.watch = stubborn
     task = process.begin()

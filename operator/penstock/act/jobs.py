@@ -1,4 +1,4 @@
-"""Effects on Penstock's own objects: finalizers, job versions, Checkpoints that a stop makes."""
+"""Effects on Penstock's own objects: finalizers, job versions, the Checkpoints that it makes."""
 
 from __future__ import annotations
 

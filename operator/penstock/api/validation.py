@@ -6,10 +6,11 @@ Everything else is refused at the API server, by the schema and the CEL rules be
 from collections.abc import Iterator
 from typing import Final
 
+from penstock.api.cron import cron_problem, zone_problem
 from penstock.api.pod import ResourceRequirements
 from penstock.api.quantity import to_bytes, to_millicores
 from penstock.api.reading import Problem
-from penstock.api.streamjob import StreamJob
+from penstock.api.streamjob import Schedule, StreamJob
 from penstock.substitution import Placeholder, parts
 
 _STORE = "is made from the CheckpointStore; name one in spec.checkpoints.store"
@@ -88,7 +89,19 @@ def validate_stream_job(job: StreamJob) -> list[Problem]:
             problems += _substitutions(f"spec.job.jar.args[{position}]", argument)
     problems += _resources("spec.jobManager.resources", spec.job_manager.resources)
     problems += _resources("spec.taskManager.resources", spec.task_manager.resources)
-    return problems
+    return problems + schedule_problems(spec.checkpoints.schedule)
+
+
+def schedule_problems(schedule: Schedule | None) -> list[Problem]:
+    """What is wrong with `spec.checkpoints.schedule`; a job runs without one as well, so it hinders no start."""
+    if schedule is None:
+        return []
+    found = {"cron": cron_problem(schedule.cron), "timeZone": zone_problem(schedule.time_zone)}
+    return [
+        Problem(f"spec.checkpoints.schedule.{field}", message, hinders=False)
+        for field, message in found.items()
+        if message
+    ]
 
 
 def _configuration(configuration: dict[str, str]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from penstock.api.quantity import display_bytes
 from penstock.api.streamjob import StreamJobSpec
 from penstock.api.streamjob_status import LastError, StopIntent
 from penstock.clock import from_millis
-from penstock.decide import clearing, retained
+from penstock.decide import clearing, retained, schedule
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
 from penstock.flink.answers import CheckpointStats, Completed, FlinkJob, InProgress, NotTriggered, TriggerFailed
@@ -87,7 +87,7 @@ def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:
     intent = draft.status.intent
     if isinstance(intent, StopIntent) and intent.checkpoint == checkpoint.metadata.name:
         _create(draft, checkpoint, attempt=1)
-    elif checkpoint.spec.source is Source.MANUAL:
+    elif checkpoint.spec.source is Source.MANUAL or schedule.awaits(draft, checkpoint):
         draft.set_checkpoint(checkpoint, phase=Phase.PENDING)
         draft.wake(0)
     else:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from penstock.api import constants
 from penstock.api.streamjob import DesiredState, StartFrom
 from penstock.api.streamjob_status import Applied, EndState, Run, StartedFrom, StartIntent, StopIntent, TeardownIntent
-from penstock.decide import checkpoints, clearing, deletion, report, retained, run, start, stop
+from penstock.decide import checkpoints, clearing, deletion, report, retained, run, schedule, start, stop
 from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import live_run, start_value, wants_restart
@@ -30,6 +30,7 @@ def decide(observed: Observed) -> Decision:
             draft.waiting = "the namespace is being deleted"
         else:
             _present(draft)
+            schedule.proceed(draft)
         report.report(draft)
     for checkpoint in sorted(
         observed.checkpoints, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.name)
@@ -136,8 +137,8 @@ def _begin(draft: Draft) -> None:
             return  # it has read all there was; running it again is for restartToken or startFrom to ask
         if last.end_state in (EndState.FAILED, EndState.CANCELED) and not (restart or changed):
             return
-    if draft.observed.problems:
-        draft.stalled("InvalidSpec", "; ".join(str(problem) for problem in draft.observed.problems))
+    if draft.hindrance:
+        draft.stalled("InvalidSpec", draft.hindrance)
         return
     if draft.observed.store.problem:
         draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}", retry_seconds=5)

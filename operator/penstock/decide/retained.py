@@ -15,7 +15,7 @@ from penstock.api.duration import display_duration
 from penstock.api.quantity import display_bytes
 from penstock.api.streamjob_status import LatestCheckpoint, Run
 from penstock.clock import from_millis
-from penstock.decide.draft import Draft
+from penstock.decide.draft import JOB, Draft
 from penstock.decide.needs import history_entry, live_run
 from penstock.flink.answers import CheckpointStats, FlinkJob
 from penstock.model import CreateCheckpoint, JobListing, StoredState, TargetListing
@@ -45,7 +45,8 @@ def make(draft: Draft, run: Run, flink: FlinkJob) -> None:
     last = max((ckpt.metadata.creation_timestamp or draft.now for ckpt in made), default=None)
     if not kept or (last is not None and draft.now < last + EVERY):
         return
-    _create(draft, run.id, kept[0].id)
+    # A step of its own: when the API server refuses it, what else there is to do about the job goes on.
+    _create(draft, run.id, kept[0].id, names.retained_checkpoint(draft.job.metadata.name, run.id, kept[0].id))
 
 
 def sweep(draft: Draft, run: Run) -> bool:
@@ -94,10 +95,10 @@ def _kept(run: Run, flink: FlinkJob) -> list[CheckpointStats]:
     return sorted(own, key=lambda each: each.id, reverse=True)
 
 
-def _create(draft: Draft, run: str, number: int) -> None:
+def _create(draft: Draft, run: str, number: int, owner: str = JOB) -> None:
     name = names.retained_checkpoint(draft.job.metadata.name, run, number)
     if not any(ckpt.metadata.name == name for ckpt in draft.observed.checkpoints):
-        draft.act(CreateCheckpoint(name, "Retained", run, "", number))
+        draft.act(CreateCheckpoint(name, "Retained", run, "", number), owner)
 
 
 def _in_store(draft: Draft, checkpoint: Checkpoint) -> StoredState | bool | None:

@@ -285,8 +285,8 @@ def _upgrade_method(draft: Draft) -> StopMethod:
 
 def _cannot_change(draft: Draft) -> bool:
     """Whether the spec as it is could not be started: then the running job is not touched."""
-    if draft.observed.problems:
-        draft.stalled("InvalidSpec", "; ".join(str(problem) for problem in draft.observed.problems))
+    if draft.hindrance:
+        draft.stalled("InvalidSpec", draft.hindrance)
         return True
     if draft.observed.store.problem:
         draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}")

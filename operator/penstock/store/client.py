@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from penstock.store.layout import Place
 
 _T = TypeVar("_T")
 _BATCH = 1000
+_CHUNK = 1 << 16
 _THREADS = 8
 _HTTP_OK_TO_RETRY = frozenset({408, 429})
 _SERVER_ERROR = 500
@@ -43,10 +44,12 @@ class Access:
 
     place: Place
     endpoint: str | None
-    region: str
+    region: str | None
     path_style: bool
     access_key: str | None
     secret_key: str | None
+    profile: str | None = None
+    """A profile of the AWS configuration of who runs this; the command line's, never the operator's."""
 
     def __repr__(self) -> str:
         """Name the place only."""
@@ -57,7 +60,7 @@ class ObjectStore:
     """One store: a bucket and a prefix, with the operator's credentials.
 
     Raises:
-        Refused: when the endpoint or the region cannot be one.
+        Refused: when the endpoint or the region cannot be one, or there is no such profile.
     """
 
     _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
@@ -66,8 +69,9 @@ class ObjectStore:
         self.place = access.place
         try:
             self._s3 = _client(access)
-        except (ValueError, BotoCoreError) as error:  # boto's own rules for endpoint and region
-            raise Refused(f"spec.endpoint or spec.region: {error}", "EndpointInvalid") from None
+        except (ValueError, BotoCoreError) as error:  # boto's own rules for endpoint, region and profile
+            what = "profile" if access.profile else "spec.endpoint or spec.region"
+            raise Refused(f"{what}: {error}", "EndpointInvalid") from None
 
     async def list(self, prefix: str) -> tuple[Stored, ...]:
         """Every object below a key prefix, in key order."""
@@ -106,6 +110,24 @@ class ObjectStore:
                 if error.response["Error"]["Code"] in _MISSING:
                     return None
                 raise
+
+        return await self._call(f"read {key}", work)
+
+    async def consume(self, key: str, use: Callable[[Iterator[bytes]], _T]) -> _T | None:
+        """Hand an object's bytes to `use` in chunks of 64 KiB, or give None when there is none.
+
+        `use` runs in a thread of the pool, and what it raises passes: the object is never in memory as a whole.
+        """
+
+        def work() -> _T | None:
+            try:
+                body = self._s3.get_object(Bucket=self.place.bucket, Key=key)["Body"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _MISSING:
+                    return None
+                raise
+            with body:
+                return use(body.iter_chunks(_CHUNK))
 
         return await self._call(f"read {key}", work)
 
@@ -188,7 +210,9 @@ class ObjectStore:
 
 
 def _client(access: Access) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
-    return boto3.client(
+    # boto3's own session is shared by all stores, and with it what it knows of S3.
+    session = boto3.Session(profile_name=access.profile) if access.profile else boto3
+    return session.client(
         "s3",
         endpoint_url=access.endpoint,
         region_name=access.region,

@@ -38,6 +38,13 @@ def _apply(observed: Observed, effect: model.ApplyRun) -> bool:
     return starts or (run is not None and run.id == effect.run and not isinstance(intent, StopIntent | TeardownIntent))
 
 
+def _create(observed: Observed, effect: model.CreateCheckpoint) -> bool:
+    intent, memory = _intent(observed), observed.job.status.schedule if observed.job else None
+    if effect.source == "Schedule":
+        return memory is not None and memory.creating == effect.name
+    return isinstance(intent, StopIntent) and intent.checkpoint == effect.name and intent.run == effect.run
+
+
 def _trigger(observed: Observed, effect: model.TriggerSavepoint) -> bool:
     checkpoint, intent = _checkpoint(observed, effect.checkpoint), _intent(observed)
     status = checkpoint.status
@@ -131,6 +138,7 @@ def _finalizer(observed: Observed, effect: model.SetFinalizer) -> bool:
 _ALLOWED = {
     model.GrantPermit: _grant,
     model.ApplyRun: _apply,
+    model.CreateCheckpoint: _create,
     model.TriggerSavepoint: _trigger,
     model.CancelJob: _cancel,
     model.DeleteRun: _delete_run,
