@@ -22,11 +22,15 @@ class FakeKube:
 
     def __init__(self, *manifests: Manifest) -> None:
         self.objects: dict[tuple[str, str, str], Manifest] = {}
+        self.closed = False
         self.calls: list[tuple[str, str, str]] = []
         self.before: Callable[[str, str, str], None] = lambda _verb, _kind, _name: None
         self._version = 0
         for manifest in manifests:
             self._put(resource_of(manifest), copy.deepcopy(manifest))
+
+    async def close(self) -> None:
+        self.closed = True
 
     def of(self, kind: str) -> dict[str, Manifest]:
         """Objects of a kind by name."""
@@ -126,6 +130,7 @@ class FakeStore:
         self.place = place
         self.keys: dict[str, bytes | dict[str, Any]] = dict(keys or {})
         self.deleted: list[str] = []
+        self.warned: tuple[str, ...] = ()
         self.calls: list[tuple[str, str]] = []
         self.before: Callable[[str, str], None] = lambda _verb, _key: None
 
@@ -151,6 +156,10 @@ class FakeStore:
         self._called("read", key)
         found = self.keys.get(key)
         return found if isinstance(found, dict) else None
+
+    async def warnings(self) -> tuple[str, ...]:
+        self._called("warnings", "")
+        return self.warned
 
     async def write_json(self, key: str, value: dict[str, Any]) -> None:
         self._called("write", key)

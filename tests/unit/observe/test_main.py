@@ -159,6 +159,10 @@ STORES: dict[str, tuple[dict[str, Any] | None, str]] = {
         store_manifest(allowedNamespaces={"names": ["others"]}),
         "is not for namespace flights",
     ),
+    "silent": (
+        store_manifest() | {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "message": "time-out"}]}},
+        "is not Ready: time-out",
+    ),
     "not looked at yet": (store_manifest() | {"status": {}}, "not looked at yet"),
     "not Ready": (
         store_manifest() | {"status": {"conditions": [{"type": "Ready", "status": "False", "message": "no bucket"}]}},
