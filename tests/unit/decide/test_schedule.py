@@ -1,4 +1,4 @@
-"""Positions in which the clock asks for a savepoint, and what random clocks, crashes and restarts make of them."""
+"""Positions in which the clock asks for a savepoint."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""What random clocks, crashes, deletions and lost statuses make of a schedule: each of its times is one Checkpoint."""
+"""What random clocks, crashes and restarts make of a schedule."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,24 @@ from penstock.api.checkpoint import Checkpoint
 from penstock.api.streamjob_status import StreamJobStatus
 from penstock.decide import decide
 from penstock.model import CreateCheckpoint, JobListing, Observed, Unknown
-from tests.unit.builders import JOB, NOW, checkpoint, flink, job, live, observed
-from tests.unit.decide.test_schedule import MINUTE, SECOND, scheduled
+from tests.unit.builders import (
+    JOB,
+    NOW,
+    checkpoint,
+    flink,
+    job,
+    live,
+    observed,
+)
+
+HOURLY = "0 * * * * UTC"
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+NAME = names.scheduled_checkpoint(JOB, NOW)
+
+
+def scheduled(time: datetime, number: int = 1, phase: str | None = "Present", **more: Any) -> Checkpoint:
+    more = {"created": time, "source": "Schedule"} | more
+    return checkpoint(names.scheduled_checkpoint(JOB, time), number, phase, **more)
 
 
 class Clockwork:
