@@ -89,7 +89,8 @@ def _belongs_to_others(draft: Draft, checkpoint: Checkpoint) -> bool:
     """An imported one is the administrator's to delete; Flink discards its own ones of the current run by itself."""
     run = live_run(draft.observed.job)
     if checkpoint.spec.source is Source.RETAINED:
-        return run is not None and draft.status_of(checkpoint).run == run.id
+        wrote = draft.status_of(checkpoint).run or (checkpoint.spec.origin.run if checkpoint.spec.origin else None)
+        return run is not None and wrote in (run.id, None)
     return checkpoint.spec.source is Source.IMPORTED
 
 
