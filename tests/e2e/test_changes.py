@@ -10,6 +10,8 @@ import pytest
 from test_behaviours import stream_job
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lab import Lab
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -43,7 +45,7 @@ def stalled(lab: Lab, reason: str) -> dict[str, Any] | None:
 
 
 @pytest.fixture(scope="module")
-def slow(lab: Lab) -> Lab:
+def slow(lab: Lab) -> Iterator[Lab]:
     """The job, with a Checkpoint `first` of its fast time, when it has become slow."""
     lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))  # the store alone
     lab.create(job(lab, SOME))
@@ -55,7 +57,8 @@ def slow(lab: Lab) -> Lab:
     number = lab.latest("mover")
     lab.until("a checkpoint of its own is complete", lambda: lab.completes(number, "mover"))
     lab.until("it is slow", lambda: no_checkpoint_for(lab, timedelta(seconds=12)))
-    return lab
+    yield lab
+    lab.kubectl("delete", "streamjob", "mover", "--ignore-not-found", "--timeout=100s", seconds=110)
 
 
 def no_checkpoint_for(lab: Lab, time: timedelta) -> bool:
@@ -92,7 +95,7 @@ def test_a_savepoint_that_flink_gives_up_changes_nothing_until_the_user_says_so(
 
 def test_image_configuration_sql_and_size_are_those_of_the_new_version(slow: Lab) -> None:
     lab = slow
-    pods = lab.pods("jobmanager") + lab.pods("taskmanager")
+    pods = lab.pods("jobmanager", "mover") + lab.pods("taskmanager", "mover")
     assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {NEXT}
     stem = f"mover-{lab.job('mover')['run']['id'][:8]}"
     [configuration] = [
@@ -121,4 +124,3 @@ def test_a_job_of_the_same_name_starts_from_a_checkpoint_of_the_deleted_one(slow
     assert (began["checkpoint"], began["location"], began["confirmed"]) == ("first", first["location"], True)
     assert began["checkpointId"] == first["checkpointId"]
     assert old in json.dumps(began["location"]), "the state lies in the directory of the deleted job"
-    lab.kubectl("delete", "streamjob", "mover", "--timeout=100s", seconds=110)
