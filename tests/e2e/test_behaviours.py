@@ -94,7 +94,8 @@ def test_the_newest_two_are_kept_and_the_bytes_of_the_others_are_gone(counter: L
     assert first["targetDirectory"].removeprefix("s3://penstock/") not in "".join(kept)
     assert any(key.startswith(pinned["location"].removeprefix("s3://penstock/")) for key in kept)
     assert [phase(lab, name) for name in ("two", "three", "four")] == ["Present"] * 3
-    assert lab.get("checkpoint", "one")["status"]["bytesFreed"] == first["sizeBytes"]
+    freed = lab.get("checkpoint", "one")["status"]["bytesFreed"] - first["sizeBytes"]
+    assert 0 < freed < 2000, "its penstock.json went along"
     assert not lab.keys(lab.directory("counter") + "tombstones/")
 
 

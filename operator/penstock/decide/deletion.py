@@ -62,9 +62,8 @@ def _data_goes(draft: Draft) -> bool:
         # Which data is that Checkpoint's cannot be known: none is deleted that it may own.
         draft.waiting = f"Checkpoint {unreadable[0].name} cannot be read: mend or delete it"
     elif draft.observed.store.place is not None:
-        keep = tuple(
-            ckpt.status.target_directory for ckpt in draft.observed.checkpoints if ckpt.status.target_directory
-        )
+        places = (ckpt.status.target_directory or ckpt.status.location for ckpt in draft.observed.checkpoints)
+        keep = tuple(place for place in places if place)
         draft.act(DeleteJobData(draft.job.metadata.uid, keep))
     return not draft.waiting
 

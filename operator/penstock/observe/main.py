@@ -12,15 +12,15 @@ from penstock.api import constants
 from penstock.api.base import Model
 from penstock.api.checkpoint import Checkpoint, Source
 from penstock.api.conditions import find_condition
-from penstock.api.reading import Problem, read
+from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide.needs import Needs, needs, needs_in_store
+from penstock.decide.needs import Needs, is_being_cleared, needs, needs_in_store
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
-from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown, Unreadable
+from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
@@ -192,9 +192,11 @@ async def _targets(
 
 
 async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:
+    """Its own directory; the tombstone too when it is being cleared, and not at each poll of a savepoint."""
+    uid = checkpoint.metadata.uid if is_being_cleared(checkpoint) else None
     if checkpoint.spec.source is Source.RETAINED:
-        return await store_view.list_retained(client, retained_directory(client.place, checkpoint))
-    return await store_view.list_target(client, target_directory(client.place, checkpoint))
+        return await store_view.list_retained(client, retained_directory(client.place, checkpoint), uid)
+    return await store_view.list_target(client, target_directory(client.place, checkpoint), uid)
 
 
 async def _job_result(

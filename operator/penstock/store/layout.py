@@ -102,6 +102,15 @@ class Place:
         match = re.match(r"checkpoints/[0-9a-f]{32}/chk-[0-9]+/", key[len(directory) :])
         return directory + match[0] if match else None
 
+    def home_of(self, key: str) -> str | None:
+        """The job directory that a key lies in, of whatever namespace and job; None when it lies in none."""
+        head = f"{self.prefix}/" if self.prefix else ""
+        parts = key.removeprefix(head).split("/", 2)
+        if not key.startswith(head) or len(parts) < 3:  # noqa: PLR2004 - namespace, job and what lies in it
+            return None
+        owner = job_of_directory(parts[1])
+        return self.directory_of(key, parts[0], owner[0]) if owner else None
+
 
 def job_of_directory(name: str) -> tuple[str, str] | None:
     """Job name and uid of a directory's name `<job>-<uid>`, else None."""

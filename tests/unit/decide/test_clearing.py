@@ -12,7 +12,9 @@ from penstock.model import (
     DeleteCheckpoint,
     DeleteCheckpointData,
     DeleteJobData,
+    DeleteRetainedData,
     DeleteRun,
+    ForgetDeletion,
     JobListing,
     Manager,
     SayUnreadable,
@@ -26,6 +28,7 @@ from tests.unit.builders import (
     JOB,
     JOB_UID,
     NOW,
+    OLD_RUN,
     RUN,
     checkpoint,
     complete,
@@ -36,11 +39,13 @@ from tests.unit.builders import (
     job,
     live,
     observed,
+    retained,
     run_objects,
     savepoint,
     start_intent,
     started_from,
     stop_intent,
+    stored,
     target,
     teardown_intent,
     uid,
@@ -155,7 +160,7 @@ def test_ended_ones_without_data_are_forgotten_beyond_twenty():
 
 
 def clearing(listed: Any, status: dict[str, Any] | None = None, **more: Any) -> Moves:
-    old = checkpoint("old", 1, "Present", deleting("Retention"), **more)
+    old = checkpoint("old", 1, "Present", deleting("Retention") | more.pop("told", {}), **more)
     return moves(observed(job(status or live()), checkpoints=(old, YOUNG), targets={"old": listed}))
 
 
@@ -168,11 +173,29 @@ def test_data_go_in_a_pass_that_found_the_intent():
 def test_cleared_when_nothing_is_left():
     found = clearing(TargetListing())
     status = found.checkpoints["old"]
-    assert (found.effects, status.phase, status.bytes_freed) == ((), "Cleared", 1000)
+    assert (found.effects, status.phase, status.bytes_freed) == ((), "Cleared", 0)
     assert found.condition("Ready", "old").status == "True"
     assert found.condition("Ready", "old").reason == "Cleared"
     assert found.condition("Restorable", "old").status == "False"
     assert found.condition("Deleting", "old").status == "False"
+
+
+def test_what_was_freed_is_recorded_before_the_tombstone_goes():
+    listed = TargetListing(freed=4321)
+    first = clearing(listed)
+    assert (first.effects, first.checkpoints["old"].phase, first.wake) == ((), "Present", 0)
+    assert first.checkpoints["old"].bytes_freed == 4321
+    second = clearing(listed, told={"bytes_freed": 4321})
+    assert second.effects == (ForgetDeletion("old"),)
+    assert (second.checkpoints["old"].phase, second.checkpoints["old"].bytes_freed) == ("Cleared", 4321)
+    again = clearing(TargetListing(), told={"bytes_freed": 4321})
+    assert (again.effects, again.checkpoints["old"].bytes_freed) == ((), 4321)
+
+
+def test_a_deletion_in_slices_says_how_far_it_is():
+    found = clearing(TargetListing(keys=7, freed=100))
+    assert found.effects == (DeleteCheckpointData("old", target(1)),)
+    assert (found.checkpoints["old"].phase, found.checkpoints["old"].bytes_freed) == ("Present", 100)
 
 
 def test_a_store_that_does_not_answer_is_not_empty():
@@ -213,6 +236,56 @@ def test_the_intent_comes_before_the_data_and_the_data_before_the_finalizer():
     assert second.effects == (DeleteCheckpointData("old", target(1)),)
     third = deleted(deleting(), targets={"old": TargetListing()})
     assert third.effects == (LET_GO,)
+
+
+def test_an_object_goes_with_its_tombstone_when_the_bytes_are_recorded():
+    first = deleted(deleting(), targets={"old": TargetListing(freed=5)})
+    assert (first.effects, first.checkpoints["old"].bytes_freed) == ((), 5)
+    second = deleted(deleting() | {"bytes_freed": 5}, targets={"old": TargetListing(freed=5)})
+    assert second.effects == (ForgetDeletion("old"), LET_GO)
+
+
+RETAINED_OLD = {"target_directory": None, "trigger_id": None, "run": OLD_RUN, "location": retained(3, OLD_RUN)}
+TAKE_RETAINED = DeleteRetainedData("old", retained(3, OLD_RUN), run_ended=True)
+
+
+def test_a_retained_one_of_an_ended_run_goes_in_the_same_order():
+    of = {"source": "Retained", "origin": {"run": OLD_RUN}}
+    whole = {"old": TargetListing(stored(retained(3, OLD_RUN), 3), keys=4)}
+    first = deleted(RETAINED_OLD, targets={}, **of)
+    assert (first.effects, first.condition("Deleting", "old").status) == ((), "True")
+    assert deleted(RETAINED_OLD | deleting(), targets=whole, **of).effects == (TAKE_RETAINED,)
+    half = {"old": TargetListing(keys=2, freed=7)}
+    assert deleted(RETAINED_OLD | deleting(), targets=half, **of).effects == (TAKE_RETAINED,)
+    gone = {"old": TargetListing(freed=9)}
+    told = RETAINED_OLD | deleting() | {"bytes_freed": 9}
+    assert deleted(told, targets=gone, **of).effects == (ForgetDeletion("old"), LET_GO)
+
+
+def test_a_retained_one_of_a_live_run_is_flinks():
+    of = {"source": "Retained", "origin": {"run": RUN}}
+    mine = RETAINED_OLD | {"run": RUN, "location": retained(3)}
+    found = deleted(mine, targets={"old": TargetListing(stored(retained(3), 3), keys=4)}, **of)
+    assert (found.effects, found.events) == ((LET_GO,), ("Retained",)), "its data go when Flink discards them"
+
+
+def test_of_flinks_own_those_of_ended_runs_go_and_those_of_the_run_are_counted():
+    def flinks(name: str, number: int, minutes: int, run: str) -> Any:
+        told = {"target_directory": None, "run": run, "location": retained(number, run)}
+        return present(name, number, minutes, source="Retained", origin={"run": run}, status=told)
+
+    mine = [flinks("mine-1", 1, 1, RUN), flinks("mine-2", 2, 2, RUN)]
+    theirs = [flinks("theirs-3", 3, 3, OLD_RUN), flinks("theirs-4", 4, 4, OLD_RUN)]
+    assert going(*mine, *theirs) == {"theirs-4"}, "the last one that Flink does not discard by itself stays"
+    manual = present("manual", 9, 0)
+    assert going(*mine, *theirs, manual) == {"theirs-3", "theirs-4"}
+    two = {"checkpoints": {"retention": {"numRetained": 3}}}
+    assert going(*mine, *theirs, **two) == {"theirs-4"}
+
+
+def test_a_retained_one_that_is_cleared_has_nothing_to_take():
+    of = {"source": "Retained", "origin": {"run": OLD_RUN}}
+    assert deleted(RETAINED_OLD, phase="Cleared", **of).effects == (LET_GO,)
 
 
 def test_retain_leaves_the_data():
@@ -306,6 +379,12 @@ def test_delete_takes_what_is_left_but_what_checkpoints_still_name():
     pinned = present("pinned", 2, 5, pinned=True)
     found = deleted_job(ended("STOPPED"), TAKE_ALL, checkpoints=(pinned,), **NOTHING_LEFT)
     assert found.effects == (DeleteJobData(JOB_UID, (target(2),)), LET_JOB_GO)
+
+
+def test_delete_with_everything_leaves_what_a_kept_retained_one_names():
+    pinned = present("pinned", 2, 5, pinned=True, source="Retained", status=RETAINED_OLD)
+    found = deleted_job(ended("STOPPED"), TAKE_ALL, checkpoints=(pinned,), **NOTHING_LEFT)
+    assert found.effects == (DeleteJobData(JOB_UID, (retained(3, OLD_RUN),)), LET_JOB_GO)
 
 
 def test_a_pinned_one_whose_status_was_lost_is_not_lost_with_the_job():

@@ -22,6 +22,7 @@ _IN_STORE = (
     model.WriteNote,
     model.DeleteKeys,
     model.DeleteCheckpointData,
+    model.ForgetDeletion,
     model.DeleteJobData,
     model.DeleteHighAvailability,
 )
@@ -117,7 +118,10 @@ class Operator(KubernetesSide):
             triggers={name: self._trigger(by_name[name].status) for name in wanted.triggers},
             store=model.StoreView(PLACE, builders.store()),
             listing=(down or self._listing()) if wanted.listing else None,
-            targets={name: down or self._target(_directory(by_name[name])) for name in wanted.targets},
+            targets={
+                name: down or self._target(_directory(by_name[name]), by_name[name].metadata.uid)
+                for name in wanted.targets
+            },
             job_result=down or self._result(wanted.job_result),
         )
 
