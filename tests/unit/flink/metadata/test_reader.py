@@ -7,9 +7,9 @@ import struct
 
 import pytest
 
-from penstock.flink.metadata import FileReference, Kind, Metadata, MetadataError, Scope, Segment, needed, read, scan
+from penstock.flink.metadata import FileReference, Kind, Metadata, Scope, Segment, needed, read, scan
 from tests.unit.flink.metadata import writer
-from tests.unit.flink.metadata.writer import BASE, DIRECTORY, MANAGED, Out, bytes_of, one_subtask
+from tests.unit.flink.metadata.writer import BASE, DIRECTORY, MANAGED, Out, bytes_of, one_subtask, refusal
 
 VERSIONS = (3, 4, 5, 6)
 SHARED = f"{BASE}/shared/a"
@@ -18,12 +18,6 @@ MERGED = f"{BASE}/shared/{MANAGED}/m"
 
 def keyed(out: Out, version: int = 6) -> Metadata:
     return read([writer.keyed(version, bytes_of(out))], DIRECTORY)
-
-
-def refusal(data: bytes) -> MetadataError:
-    with pytest.raises(MetadataError) as caught:
-        read([data], DIRECTORY)
-    return caught.value
 
 
 def stream(out: Out, kind: Kind = Kind.KEYED) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.errors import Refused
 from tests.unit.flink.metadata import writer
-from tests.unit.flink.metadata.writer import Out, bytes_of
+from tests.unit.flink.metadata.writer import Out, bytes_of, refusal
 
 JAVA = struct.pack(">I", 0xACED0005)
 
