@@ -49,9 +49,10 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     revisions = await revisions_of(kube, job.metadata) if job else ()
     wanted = needs(job, checkpoints, runs)
     view, client = await _store(world, job, checkpoints)
-    flink, triggers, listing, targets, result = await asyncio.gather(
+    # Before the directories are listed: a savepoint that is complete when Flink is asked must be seen in the listing.
+    triggers = await _triggers(world, job, checkpoints, wanted)
+    flink, listing, targets, result = await asyncio.gather(
         _flink(world, job, wanted),
-        _triggers(world, job, checkpoints, wanted),
         _listing(client, namespace, name, wanted),
         _targets(client, view, checkpoints, wanted),
         _job_result(client, job, wanted),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import struct
 from typing import Any
 
 import pytest
 
 from penstock.errors import Refused, RetryLater
-from penstock.flink.answers import InProgress
+from penstock.flink.answers import Completed, InProgress, Trigger
 from penstock.model import JobListing, Manager, Observed, TargetListing, Unknown
 from penstock.observe import observe
 from penstock.world import target_directory
@@ -85,6 +87,28 @@ async def test_a_checkpoint_that_is_being_taken():
     found = await look(world)
     assert found.triggers == {"before": InProgress()}
     assert found.targets == {"before": TargetListing(None, (f"{PLACE.key_of(savepoint(1))}/file",), 1)}
+
+
+async def test_a_savepoint_that_completes_while_this_pass_looks():
+    """What Flink calls complete lies in the directory by then, and the listing must not be the older one of the two."""
+    held = FakeStore()
+    world = FakeWorld(*RUNNING, manifest(checkpoint(phase="Creating")), store=held, flink=_CompletesWhenAsked(held))
+    found = await look(world)
+    assert isinstance(found.triggers["before"], Completed)
+    seen = found.targets["before"]
+    assert isinstance(seen, TargetListing)
+    assert seen.complete is not None
+
+
+class _CompletesWhenAsked(FakeFlink):
+    def __init__(self, held: FakeStore) -> None:
+        super().__init__(trigger=Completed(savepoint(1)))
+        self._held = held
+
+    async def trigger(self, base: str, run: str, trigger_id: str) -> Trigger:
+        await asyncio.sleep(0)  # anything else that the pass has begun goes first
+        self._held.keys[f"{PLACE.key_of(savepoint(1))}/_metadata"] = struct.pack(">Iiq", 0x4960672D, 6, 1)
+        return await super().trigger(base, run, trigger_id)
 
 
 def _time_out(*_: str) -> None:
