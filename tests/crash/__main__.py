@@ -44,7 +44,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.crash", description=__doc__)
     parser.add_argument("--scenario", action="append", choices=[each.name for each in SCENARIOS], help="default: all")
     parser.add_argument("--jobs", type=int, default=10, help="how many runs side by side")
-    parser.add_argument("--errors", type=float, default=0.25, help="part of all error injections that is played, 0 to 1")
+    parser.add_argument(
+        "--errors", type=float, default=0.25, help="part of all error injections that is played, 0 to 1"
+    )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="draws that part")
     parser.add_argument("--only", default="", help="play points whose text has this in it, such as 'PUT streamjobs'")
     parser.add_argument("--quiet", type=float, default=runner.QUIET_SECONDS, help="seconds in which nothing may follow")

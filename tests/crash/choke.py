@@ -8,6 +8,7 @@ what the operator sees next does not depend on who is quicker.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -174,10 +175,11 @@ class Choke:
             response = web.StreamResponse(status=answer.status, headers=_end_to_end(answer))
             if "Content-Length" in answer.headers:
                 response.content_length = int(answer.headers["Content-Length"])
-            await response.prepare(incoming)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
+            with contextlib.suppress(ConnectionResetError):  # the operator was killed while it read
+                await response.prepare(incoming)
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                await response.write_eof()
             return response
 
     def _url(self, request: Request) -> URL:

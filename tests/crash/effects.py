@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_RANDOM = re.compile(rf"(?<![0-9a-z])(?:{_UUID}|[0-9a-f]{{32}}|[0-9a-f]{{12}}|[0-9a-f]{{8}}|[0-9a-f]{{6}}-[0-9a-f]{{12}})(?![0-9a-z])")
+_HEX = r"[0-9a-f]{32}|[0-9a-f]{12}|[0-9a-f]{8}|[0-9a-f]{6}-[0-9a-f]{12}"
+_RANDOM = re.compile(rf"(?:(?<![0-9a-z])|(?<=Plan))(?:{_UUID}|{_HEX})(?![0-9a-z])")
 _FIRST_KEY = re.compile(rb"<Key>([^<]*)</Key>")
 _READS = ("GET", "HEAD", "OPTIONS")
 

@@ -303,7 +303,9 @@ def _overview(job: Job) -> dict[str, Any]:
 
 
 def _checkpoints(job: Job) -> dict[str, Any]:
-    newest = {kind: next((e for e in reversed(job.history) if e["is_savepoint"] is kind), None) for kind in (False, True)}
+    newest = {
+        kind: next((e for e in reversed(job.history) if e["is_savepoint"] is kind), None) for kind in (False, True)
+    }
     latest = {"completed": newest[False], "savepoint": newest[True], "failed": None, "restored": job.restored}
     return {"counts": {"completed": len(job.history)}, "latest": latest, "history": list(reversed(job.history))}
 
