@@ -86,6 +86,17 @@ async def test_a_run_goes_whole_and_no_other_goes_with_it():
     assert left == {each["metadata"]["name"] for each in build.lasting(_context_of(OLD_RUN))}
 
 
+async def test_what_is_deleted_last_can_be_seen():
+    """Killed in between, the next operator goes on because something that it can list is left: a Secret it cannot."""
+    world, observed = with_job()
+    for manifest_of_run in build.lasting(context()):
+        await world.kube.create(manifest_of_run)
+    await carry_out(world, observed, DeleteRun(RUN))
+    deleted = [kind for verb, kind, _ in world.kube.calls if verb == "delete"]
+    assert deleted[-1] != "Secret"
+    assert "Secret" in deleted
+
+
 def _context_of(run: str) -> Any:
     return type(context())(**{**context().__dict__, "run": run})
 
