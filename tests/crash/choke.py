@@ -76,9 +76,9 @@ class Choke:
     # ------------------------------------------------------------ requests
 
     async def _handle(self, incoming: web.Request) -> web.StreamResponse:
+        self.requests += 1
         if self._dying:
             await asyncio.Event().wait()  # its process is being killed: nothing more of it counts
-        self.requests += 1
         request = Request(incoming.method, incoming.raw_path, incoming.headers, await incoming.read())
         name = name_of(request, self._namespace)
         if name is None:
@@ -120,6 +120,7 @@ class Choke:
         if way is Way.LOST:
             await self._kill(way)
         elif way is Way.GIVEN:
+            self._dying = True
             response.force_close()
             await response.prepare(incoming)
             await response.write_eof()
