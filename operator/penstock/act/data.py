@@ -35,10 +35,11 @@ async def delete_keys(world: World, observed: Observed, effect: DeleteKeys) -> N
 
 
 async def delete_checkpoint_data(world: World, observed: Observed, effect: DeleteCheckpointData) -> None:
-    """Delete a Checkpoint's directory: tombstone, `_metadata` first, then the rest, the note and the tombstone last.
+    """Delete a Checkpoint's directory: tombstone, `_metadata` first, the rest; then the tombstone, and one last key.
 
     Without its `_metadata` nothing can be restored from what is left, so a crash in between never leaves something that
-    looks whole; the next pass goes on from what is listed.
+    looks whole; the next pass goes on from what is listed. An empty directory is what ends the deletion, hence the
+    tombstone goes before the last key: behind it, it would stay for ever when the operator dies in between.
     """
     client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
@@ -48,20 +49,20 @@ async def delete_checkpoint_data(world: World, observed: Observed, effect: Delet
     if home is None:
         msg = f"{directory} is not a directory of this job: nothing was deleted"
         raise Refused(msg, "PlaceNotOurs")
-    keys = sorted((item.key for item in await client.list(directory)), key=lambda key: not key.endswith("/" + METADATA))
-    keys = keys[:_SLICE]
+    found = [item.key for item in await client.list(directory)]
+    keys = sorted(found, key=lambda key: (not key.endswith("/" + METADATA), key == directory + NOTE))
+    part = keys[:_SLICE]
     tombstone = client.place.tombstone(home, meta.uid)
     await client.write_json(
-        tombstone, {"checkpoint": meta.name, "uid": meta.uid, "time": format_time(observed.now), "keys": keys}
+        tombstone, {"checkpoint": meta.name, "uid": meta.uid, "time": format_time(observed.now), "keys": part}
     )
-    await client.delete([key for key in keys if key.endswith("/" + METADATA)])
-    await client.delete([key for key in keys if not key.endswith("/" + METADATA) and key != directory + NOTE])
+    now = part if len(part) < len(keys) else part[:-1]
+    await client.delete([key for key in now if key.endswith("/" + METADATA)])
+    await client.delete([key for key in now if not key.endswith("/" + METADATA)])
     rest = [item.key for item in await client.list(directory)]
-    if rest == [directory + NOTE]:
-        await client.delete(rest)
-        rest = []
-    if not rest:
+    if len(rest) <= 1:
         await client.delete([tombstone])
+        await client.delete(rest)
 
 
 async def delete_job_data(world: World, observed: Observed, effect: DeleteJobData) -> None:
