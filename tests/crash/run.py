@@ -180,6 +180,14 @@ class Run:
 
         await self.until(f"{resource.kind} {name} is gone", gone)
 
+    async def until_collected(self) -> None:
+        """Wait until the garbage collector has taken what the StreamJob owned."""
+
+        async def gone() -> bool:
+            return not await self._lab.api.find(resources.REVISIONS, self.namespace)
+
+        await self.until("the job versions are collected", gone)
+
     async def until_phase(self, name: str, phase: str) -> None:
         """Wait for a Checkpoint's phase."""
 

@@ -80,6 +80,7 @@ async def _to_be_deleted(run: Run) -> None:
 async def _delete(run: Run) -> None:
     await run.delete(resources.CHECKPOINTS, "first")
     await run.delete(resources.STREAM_JOBS, "flow")
+    await run.until_collected()
 
 
 SCENARIOS = (
