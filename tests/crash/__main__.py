@@ -19,10 +19,10 @@ async def crash(options: argparse.Namespace, folder: Path) -> int:
     """Learn, play, tell."""
     began = time.monotonic()
     chosen = [each for each in SCENARIOS if not options.scenario or each.name in options.scenario]
-    lab = await Lab.open(folder, options.broken)
+    lab = await Lab.open(folder)
     try:
         print(f"servers are up after {time.monotonic() - began:.1f} s, logs in {folder}", flush=True)
-        learned = await asyncio.gather(*(runner.learn(lab, each, options.quiet) for each in chosen))
+        learned = await asyncio.gather(*(runner.learn(lab, each, options.quiet, options.broken) for each in chosen))
         for each in learned:
             print(f"{each.scenario.name}: {len(each.effects)} effects", *each.problems, sep="\n", flush=True)
             for effect in each.effects if options.verbose else ():

@@ -131,7 +131,7 @@ class Choke:
     async def _take_in(self) -> None:
         """Let the operator take its answer in: until it asks for anything again, which is not answered any more."""
         before, deadline = self.requests, time.monotonic() + _GIVEN_SECONDS
-        while self.requests == before and time.monotonic() < deadline:
+        while self.requests == before and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
     async def _kill(self, way: Way) -> None:
@@ -151,7 +151,7 @@ class Choke:
             request.method, self._url(request), data=request.body, **self._options(request)
         ) as answer:
             body = await answer.read()
-        if request.side == "kubernetes" and answer.status < 300:  # noqa: PLR2004
+        if request.side == "kubernetes" and answer.status < 300:
             await self._world.react(request.method, request.path, body)
         return web.Response(status=answer.status, body=body, headers=_end_to_end(answer))
 
@@ -165,7 +165,7 @@ class Choke:
     async def _pass_read(self, incoming: web.Request, request: Request) -> web.StreamResponse:
         if request.side == "flink":
             response = await asyncio.shield(asyncio.ensure_future(self._ask_flink(request)))
-            if response.status == 599 and incoming.transport is not None:  # noqa: PLR2004
+            if response.status == 599 and incoming.transport is not None:
                 incoming.transport.abort()
             return response
         if request.is_lease and request.method != "GET":

@@ -1,4 +1,4 @@
-"""What an effect is: a request that changes something outside, named by verb and object without what is random in it."""
+"""What an effect is: a request that changes something outside, named by verb and object without what is random."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def name_of(request: Request, namespace: str) -> str | None:
 def _kubernetes(request: Request) -> str:
     parts = request.path.strip("/").split("/")
     parts = parts[2:] if parts[0] == "api" else parts[3:]
-    if len(parts) > 2 and parts[0] == "namespaces":  # noqa: PLR2004 - a namespace's own object has two
+    if len(parts) > 2 and parts[0] == "namespaces":
         parts = parts[2:]
     verb = request.method
     if verb == "PATCH":

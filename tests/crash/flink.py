@@ -27,10 +27,10 @@ DURATION = 120
 class Store(Protocol):
     """Where Flink writes: keys of a bucket."""
 
-    async def put(self, key: str, data: bytes) -> None: ...  # noqa: D102
-    async def get(self, key: str) -> bytes | None: ...  # noqa: D102
-    async def keys(self, prefix: str) -> dict[str, int]: ...  # noqa: D102
-    async def delete(self, keys: list[str]) -> None: ...  # noqa: D102
+    async def put(self, key: str, data: bytes) -> None: ...
+    async def get(self, key: str) -> bytes | None: ...
+    async def keys(self, prefix: str) -> dict[str, int]: ...
+    async def delete(self, keys: list[str]) -> None: ...
 
 
 @dataclass
@@ -64,7 +64,8 @@ class Job:
     number: int = 0
     restored: dict[str, Any] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
-    operations: dict[str, Operation] = field(default_factory=dict)
+    operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
+    """By job id and trigger id."""
     savepoints: list[str] = field(default_factory=list)
     """Locations of all savepoints that were ever completed."""
     failure: str = ""
@@ -145,21 +146,21 @@ class Flink:
         parts = path.strip("/").split("/")
         if parts == ["applications", "overview"]:
             return 200, self._applications(job)
-        if parts[0] != "jobs" or len(parts) < 2 or not _HEX.fullmatch(parts[1]):  # noqa: PLR2004
+        if parts[0] != "jobs" or len(parts) < 2 or not _HEX.fullmatch(parts[1]):
             return _error(404, "Not found: " + path)
         known = job if parts[1] == job.run else None
         if method == "GET":
-            return await self._get(known, parts)
+            return await self._get(job, known, parts)
         if method == "PATCH" and query == "mode=cancel":
             return await self._cancel(known, parts[1])
         if method == "POST" and parts[2:] in (["savepoints"], ["stop"]):
-            return self._trigger(known, body or {}, stop=parts[2] == "stop")
+            return self._trigger(job, parts[1], body or {}, stop=parts[2] == "stop")
         return _error(404, "Not found: " + path)
 
-    async def _get(self, job: Job | None, parts: list[str]) -> Answer:
+    async def _get(self, owner: Job, job: Job | None, parts: list[str]) -> Answer:
         rest = parts[2:]
-        if len(rest) == 2 and rest[0] == "savepoints":  # noqa: PLR2004
-            return await self._poll(job, parts[1], rest[1])
+        if len(rest) == 2 and rest[0] == "savepoints":
+            return await self._poll(owner, parts[1], rest[1])
         if job is None:
             return _error(404, f"org.apache.flink.runtime.rest.NotFoundException: Job {parts[1]} not found")
         if not rest:
@@ -178,22 +179,24 @@ class Flink:
         status = job.state if job.terminal else "RUNNING"
         return {"applications": [{"id": job.run, "name": "app", "status": status, "jobs": {"total": 1}}]}
 
-    def _trigger(self, job: Job | None, body: dict[str, Any], *, stop: bool) -> Answer:
+    def _trigger(self, job: Job, run: str, body: dict[str, Any], *, stop: bool) -> Answer:
         trigger = str(body.get("triggerId") or "")
         target = str(body.get("targetDirectory" if stop else "target-directory") or "")
         if not _HEX.fullmatch(trigger):
             return _error(400, "Bad request: triggerId")
         # Even for a job that is unknown or has ended: only the poll says so.
-        if job is not None and trigger not in job.operations:
+        if (run, trigger) not in job.operations:
             operation = Operation(target, stop)
-            if job.state != "RUNNING":
-                operation.failure = _failure(job)
-            job.operations[trigger] = operation
+            if run != job.run or job.state != "RUNNING":
+                operation.failure = _failure(job, run)
+            elif not target.startswith("s3://"):
+                operation.failure = f"org.apache.flink.core.fs.UnsupportedFileSystemSchemeException: {target}"
+            job.operations[run, trigger] = operation
         return 202, {"request-id": trigger}
 
-    async def _poll(self, job: Job | None, run: str, trigger: str) -> Answer:
-        operation = job.operations.get(trigger) if job else None
-        if job is None or operation is None:
+    async def _poll(self, job: Job, run: str, trigger: str) -> Answer:
+        operation = job.operations.get((run, trigger))
+        if operation is None:
             return _error(
                 404,
                 "org.apache.flink.runtime.rest.handler.RestHandlerException: There is no savepoint operation with "
@@ -212,6 +215,11 @@ class Flink:
     async def _cancel(self, job: Job | None, run: str) -> Answer:
         if job is None:
             return _error(404, f"Job could not be found: {run}")
+        if job.terminal and job.state != "CANCELED":
+            return _error(
+                409,
+                f"Job cancellation failed because the job has already reached another terminal state ({job.state}).",
+            )
         if not job.terminal:
             await self._end(job, "CANCELED")
         return 202, {}
@@ -238,7 +246,7 @@ class Flink:
         if operation.done:
             return
         if job.state != "RUNNING":
-            operation.failure = _failure(job)
+            operation.failure = _failure(job, job.run)
             return
         job.number += 1
         location = f"{operation.target.rstrip('/')}/savepoint-{job.run[:6]}-{suffix(job.run, job.number)}"
@@ -267,9 +275,9 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _failure(job: Job) -> str:
-    if job.terminal:
-        return f"org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job ({job.run})"
+def _failure(job: Job, run: str) -> str:
+    if run != job.run or job.terminal:
+        return f"org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job ({run})"
     return (
         "org.apache.flink.runtime.checkpoint.CheckpointException: Checkpoint triggering task Source is not being "
         "executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running."

@@ -40,17 +40,15 @@ class Lab:
     raw: aiohttp.ClientSession
     """Passes bodies on as they come, compressed or not."""
     runs: int = 0
-    broken: str = ""
-    """Name of the way in which the operators are broken on purpose; empty: not at all."""
 
     @classmethod
-    async def open(cls, folder: Path, broken: str = "") -> Lab:
+    async def open(cls, folder: Path) -> Lab:
         """Start the servers."""
         plane = await Plane.open(folder)
         plain = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         raw = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         zygote = await Zygote.open(folder / "launcher.log")
-        return cls(plane, zygote, Api(plane, plain), Bucket(plane), plain, raw, broken=broken)
+        return cls(plane, zygote, Api(plane, plain), Bucket(plane), plain, raw)
 
     async def close(self) -> None:
         """Stop them."""
@@ -61,10 +59,11 @@ class Lab:
 
 
 class Run:
-    """One run; it plays the user, too."""
+    """One run; it plays the user, too. `broken`: how its operator is broken on purpose; empty: not at all."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, broken: str = "") -> None:
         lab.runs += 1
+        self._broken = broken
         self.namespace = f"run-{lab.runs}"
         self._lab = lab
         self.world = World(lab.api, lab.bucket, self.namespace)
@@ -103,7 +102,7 @@ class Run:
             "KUBECONFIG": str(config),
             "PENSTOCK_NAMESPACE": self.namespace,
             "PENSTOCK_WATCH_NAMESPACES": self.namespace,
-            # As a container that is started again in its pod: the same name, so that it need not wait for its own lease.
+            # As a container that is started again in its pod: it need not wait for its own lease.
             "PENSTOCK_IDENTITY": "penstock-0",
             "PENSTOCK_LEASE_SECONDS": "60",
             "PENSTOCK_PROBE_PORT": str(self._probe),
@@ -112,7 +111,7 @@ class Run:
         if self._whole:
             self._operator, _ = await processes.start_whole(env, self.log)
         else:
-            self._operator = await self._lab.zygote.fork(env, self.log, self._lab.broken)
+            self._operator = await self._lab.zygote.fork(env, self.log, self._broken)
         self._watch = asyncio.create_task(self._start_again(self._operator))
 
     async def _start_again(self, process: Process) -> None:

@@ -46,14 +46,17 @@ class Learned:
     """The same, without what may rightly tell of an injected error."""
     effects: tuple[Effect, ...]
     problems: list[str] = field(default_factory=list)
+    broken: str = ""
+    """How the operator was broken on purpose; empty: not at all."""
 
 
-async def learn(lab: Lab, scenario: Scenario, quiet_seconds: float = QUIET_SECONDS) -> Learned:
+async def learn(lab: Lab, scenario: Scenario, quiet_seconds: float = QUIET_SECONDS, broken: str = "") -> Learned:
     """Play a scenario twice, once by `python3 -m penstock` itself; whatever differs is a problem."""
     first, second = await asyncio.gather(
-        _without_faults(lab, scenario, quiet_seconds, whole=False),
-        _without_faults(lab, scenario, 3.0, whole=not lab.broken),
+        _without_faults(Run(lab, broken), scenario, quiet_seconds, whole=False),
+        _without_faults(Run(lab, broken), scenario, 3.0, whole=not broken),
     )
+    first.broken = broken
     if first.effects and Counter(first.effects) != Counter(second.effects):
         told = _difference("\n".join(map(str, first.effects)), "\n".join(map(str, second.effects)))
         first.problems.append(f"two runs without faults had other effects:\n{told}")
@@ -63,8 +66,7 @@ async def learn(lab: Lab, scenario: Scenario, quiet_seconds: float = QUIET_SECON
     return first
 
 
-async def _without_faults(lab: Lab, scenario: Scenario, quiet_seconds: float, *, whole: bool) -> Learned:
-    run = Run(lab)
+async def _without_faults(run: Run, scenario: Scenario, quiet_seconds: float, *, whole: bool) -> Learned:
     problems: list[str] = []
     try:
         await run.open(whole=whole)
@@ -90,7 +92,7 @@ async def _without_faults(lab: Lab, scenario: Scenario, quiet_seconds: float, *,
 async def play(lab: Lab, learned: Learned, fault: Fault) -> Outcome:
     """Play one point."""
     began, scenario = time.monotonic(), learned.scenario
-    run = Run(lab)
+    run = Run(lab, learned.broken)
     outcome = Outcome(scenario.name, str(fault), log=str(run.log))
     expected = learned.text if fault.way.kills else learned.error_text
     try:
@@ -121,7 +123,7 @@ def _complaints(run: Run) -> list[str]:
 
 
 async def _settle(run: Run) -> None:
-    while run.quiet_seconds < _SETTLED_SECONDS:
+    while run.quiet_seconds < _SETTLED_SECONDS:  # noqa: ASYNC110 - quiet is the absence of events
         await asyncio.sleep(_SETTLED_SECONDS - run.quiet_seconds + 0.01)
 
 
@@ -154,10 +156,9 @@ def points(learned: Learned, errors: float, seed: int) -> list[Fault]:
     return killed + sorted(drawn.sample(injected, round(len(injected) * errors)), key=injected.index)
 
 
-def spread(faults: Sequence[Fault], count: int) -> list[Fault]:
-    """So many of them, evenly spread, always the same."""
-    step = max(1.0, len(faults) / count)
-    return [faults[int(number * step)] for number in range(min(count, len(faults)))]
+def every(faults: Sequence[Fault], step: int) -> list[Fault]:
+    """Every so many-th of them, always the same; a step that is no multiple of the ways goes through them all."""
+    return list(faults[step // 2 :: step])
 
 
 async def play_all(

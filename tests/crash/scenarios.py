@@ -1,4 +1,4 @@
-"""What is done to the operator: each scenario prepares something without faults, then does something that is counted."""
+"""What a user does: each scenario prepares something without faults, then does something that is counted."""
 
 from __future__ import annotations
 

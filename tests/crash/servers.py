@@ -1,4 +1,4 @@
-"""The harness's own way to the API server and to the bucket: what users, Flink and the kubelet do, and looks at the end."""
+"""The harness's own way to the API server and to the bucket: as users, Flink and the kubelet, and to look."""
 
 from __future__ import annotations
 

@@ -167,8 +167,7 @@ def test_what_is_asked_of_a_job_that_finished(stopped: tuple[Manager, str, str])
         asked = trigger()
         assert ask(manager, asked, manager.savepoints) == (202, {"request-id": asked})
         assert "failure-cause" in manager.polled(asked)
-    status, _ = manager.ask("PATCH", "?mode=cancel")
-    assert status == 202
+    assert is_error(manager.ask("PATCH", "?mode=cancel"), 409)
     assert manager.ask("GET", "")[1]["state"] == "FINISHED"
 
 
