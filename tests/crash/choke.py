@@ -108,6 +108,8 @@ class Choke:
         except (OSError, RuntimeError, aiohttp.ClientError, ApiError) as error:
             self.problems.append(f"{request.method} {request.path}: {type(error).__name__} {error}")
             raise
+        finally:
+            self.last_effect = time.monotonic()
 
     async def _carry_out(self, incoming: web.Request, request: Request, way: Way | None) -> web.StreamResponse:
         if way is Way.BEFORE:
