@@ -173,10 +173,11 @@ class Run:
 
     async def delete(self, resource: resources.Resource, name: str) -> None:
         """Delete an object, and wait until it is gone."""
-        await self._lab.api.delete(resource, self.namespace, name)
+        space = self.namespace if resource.namespaced else None
+        await self._lab.api.delete(resource, space, name)
 
         async def gone() -> bool:
-            return await self._lab.api.get(resource, self.namespace, name) is None
+            return await self._lab.api.get(resource, space, name) is None
 
         await self.until(f"{resource.kind} {name} is gone", gone)
 

@@ -49,6 +49,20 @@ async def _upgrade(run: Run) -> None:
     await run.until_job("Running")
 
 
+async def _keeping_none(run: Run) -> None:
+    await run.make_store()
+    await run.make_job(checkpoints={"onUpgrade": "LatestCheckpoint"})
+
+
+async def _refused(run: Run) -> None:
+    run.world.flink.refusals = 1
+    await run.take("first")
+
+
+async def _release(run: Run) -> None:
+    await run.delete(resources.STORES, run.namespace)
+
+
 async def _running_with_checkpoint(run: Run) -> None:
     await _running(run)
     await run.take("first")
@@ -91,4 +105,8 @@ SCENARIOS = (
     Scenario("restore", _running_with_checkpoint, _restore),
     Scenario("retention", _keeping_one, _retention),
     Scenario("delete", _to_be_deleted, _delete),
+    # Not in the list of issue 4: the effects that those do not have.
+    Scenario("latest", _keeping_none, _upgrade),
+    Scenario("refused", _running, _refused),
+    Scenario("release", Run.make_store, _release),
 )
