@@ -72,7 +72,8 @@ async def _until_first_ends(*tasks: asyncio.Task[object]) -> None:
     for task in pending:
         task.cancel()
     # kopf may take long to let go of its streams; the lease must be given up before the pod is killed.
-    await asyncio.wait(pending, timeout=_LAST_SECONDS)
+    if pending:
+        await asyncio.wait(pending, timeout=_LAST_SECONDS)
     for task in done:
         task.result()
 
@@ -97,7 +98,7 @@ async def _main() -> int:
 
 
 def main() -> None:
-    """Entry point of `python3 -m penstock` and of the `penstock` command."""
+    """Entry point of `python3 -m penstock`: the operator. The command `penstock` is another (`penstock.cli`)."""
     try:
         sys.exit(asyncio.run(_main()))
     except ValueError as error:

@@ -49,6 +49,10 @@ class RunObjects:
     run: str
     manager: Manager = Manager.ABSENT
     manager_message: str = ""
+    manager_made_at: datetime | None = None
+    """When the Job was made."""
+    waits: bool = False
+    """The JobManager's pod has failed, and the Job makes the next one only after its back-off."""
     crash: str = ""
     """The last words of the newest JobManager container that ended with an error."""
     missing: tuple[str, ...] = ()
@@ -136,6 +140,17 @@ class StoreView:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A Checkpoint that this version of Penstock cannot read: it is neither used, nor deleted, nor taken for gone."""
+
+    namespace: str
+    name: str
+    why: str
+    told: bool
+    """Its status says so already."""
+
+
+@dataclass(frozen=True)
 class Observed:
     """All that a pass knows. Everything is live: read in this pass."""
 
@@ -160,6 +175,8 @@ class Observed:
     """How Flink's job result store says that the run ended (FINISHED, CANCELED, FAILED); None: it says nothing."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with the StreamJob's spec beyond what the API server refuses."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Checkpoints of this job that are not among `checkpoints`."""
 
     def objects_of(self, run: str) -> RunObjects:
         """What Kubernetes holds of a run; empty when nothing."""
@@ -214,6 +231,13 @@ class DeleteRun:
 
 
 @dataclass(frozen=True)
+class DeleteManager:
+    """Delete the Job of a run's JobManager, so that it is made again without the back-off of failures long past."""
+
+    run: str
+
+
+@dataclass(frozen=True)
 class DeletePods:
     """Delete ended pods that nobody needs."""
 
@@ -229,10 +253,10 @@ class DeleteHighAvailability:
 
 @dataclass(frozen=True)
 class CreateCheckpoint:
-    """Make the Checkpoint object of a stop or an upgrade; its name is deterministic."""
+    """Make the Checkpoint object of a stop, an upgrade or a time of the schedule; its name is deterministic."""
 
     name: str
-    source: Literal["Stop", "Upgrade"]
+    source: Literal["Stop", "Upgrade", "Schedule"]
     run: str
     description: str
 
@@ -296,12 +320,23 @@ class DeleteCheckpoint:
     uid: str
 
 
+@dataclass(frozen=True)
+class SayUnreadable:
+    """Write into the status of a Checkpoint why it cannot be read."""
+
+    namespace: str
+    name: str
+    why: str
+
+
 Effect = (
     SetFinalizer
+    | SayUnreadable
     | RecordRevision
     | GrantPermit
     | ApplyRun
     | DeleteRun
+    | DeleteManager
     | DeletePods
     | DeleteHighAvailability
     | CreateCheckpoint

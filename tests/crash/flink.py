@@ -79,6 +79,11 @@ class Job:
         """Whether it has ended for good."""
         return self.state in _TERMINAL
 
+    @property
+    def newest(self) -> str:
+        """Location of its newest checkpoint, else of what it was restored from: what its HA metadata points to."""
+        return next((str(each["external_path"]) for each in reversed(self.history)), self.restore_path)
+
 
 def metadata(number: int) -> bytes:
     """A `_metadata` file, version 6, without state."""

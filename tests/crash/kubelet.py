@@ -78,23 +78,25 @@ class World:
     # ------------------------------------------------------------ a JobManager's pod
 
     async def _start(self, owner: Manifest) -> bool:
-        """The guard, then Flink; False when the guard refuses."""
+        """The guard, then Flink; False when the guard refuses. It is the permit that allows the restore path."""
         run = owner["metadata"]["labels"]["penstock.dev/run"]
         stem = owner["metadata"]["name"].removesuffix("-jobmanager")
-        if not await self._permitted(stem, run):
+        earlier = [job for job in self.flink.started if job.run == run]
+        first = await self._api.delete(resources.CONFIG_MAPS, self._namespace, f"{stem}-permit")
+        if not (first or await self._goes_on(stem, run)):
             condition = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "guard: 75"}
             condition |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "lastProbeTime": "2026-01-01T00:00:00Z"}
             target = condition | {"type": "FailureTarget"}
             status = {"status": {"conditions": [target, condition], "startTime": "2026-01-01T00:00:00Z"}}
             await self._api.patch(resources.JOBS, self._namespace, owner["metadata"]["name"], status, "status")
             return False
-        if any(job.run == run for job in self.flink.started):
+        if first and earlier:
             self.violations.append(f"run {run} was started from its restore path twice")
         config = await self._configuration(stem)
         job = Job(
             run=run,
             cluster=stem,
-            restore_path=config.get("execution.state-recovery.path", ""),
+            restore_path=config.get("execution.state-recovery.path", "") if first else earlier[-1].newest,
             checkpoint_dir=config["execution.checkpointing.dir"],
             ha_dir=config["high-availability.storageDir"],
             num_retained=int(config["execution.checkpointing.num-retained"]),
@@ -103,13 +105,12 @@ class World:
             others = ", ".join(each.run for each in self.flink.jobs.values())
             self.violations.append(f"run {run} was started while the JobManager of {others} was still there")
         await self.flink.start(f"{stem}-jobmanager.{self._namespace}.svc", job)
-        await self._write_high_availability(job)
+        if first:
+            await self._write_high_availability(job)
         return True
 
-    async def _permitted(self, stem: str, run: str) -> bool:
-        """What `penstock.guard` decides in the pod's init container."""
-        if await self._api.delete(resources.CONFIG_MAPS, self._namespace, f"{stem}-permit"):
-            return True
+    async def _goes_on(self, stem: str, run: str) -> bool:
+        """Without a permit: what `penstock.guard` decides in the pod's init container."""
         found = await self._api.find(resources.CONFIG_MAPS, self._namespace, f"app={stem},type={_FLINK}")
         return guard.high_availability_is_whole(found, run)
 

@@ -18,7 +18,7 @@ CREATE TEMPORARY TABLE numbers (id INT) WITH (
 CREATE TEMPORARY TABLE nowhere (id INT, seen BIGINT) WITH ('connector' = 'blackhole');
 INSERT INTO nowhere SELECT id, COUNT(*) FROM numbers GROUP BY id;
 """
-BOUNDED = ENDLESS.replace("'rows-per-second' = '50'", "'number-of-rows' = '100'")
+BOUNDED = ENDLESS.replace("'rows-per-second' = '50'", "'number-of-rows' = '${secret:limits/rows}'")
 
 
 def stream_job(lab: Lab, name: str, script: str, **spec: Any) -> dict[str, Any]:
@@ -237,8 +237,18 @@ def test_a_checkpoint_of_a_job_that_is_gone_can_still_be_deleted_with_its_data(c
 def test_a_job_that_has_read_everything_is_finished_and_never_run_again(lab: Lab) -> None:
     lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))
     lab.create(stream_job(lab, "hundred", BOUNDED))
+    words = 'CreateContainerConfigError secret "limits" not found'
+    lab.until(
+        "it says which Secret is missing",
+        lambda: words in lab.condition("streamjob", "hundred", "Reconciling").get("message", ""),
+    )
+    run = lab.job("hundred")["run"]["id"]
+    # Nothing was used up by the wait: the very pod that waited goes on, with the permit.
+    assert lab.get("configmap", f"hundred-{run[:8]}-permit")
+    limits = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "limits"}, "stringData": {"rows": "100"}}
+    lab.create(limits)
     status = lab.until("it is finished", lambda: (s := lab.job("hundred")).get("state") == "Finished" and s)
-    run = status["run"]["id"]
+    assert status["run"]["id"] == run
     lab.until("its pods are gone", lambda: not lab.pods("jobmanager") and not lab.pods("taskmanager"))
     lab.patch({"parallelism": 2}, "hundred")
     generation = lab.get("streamjob", "hundred")["metadata"]["generation"]
@@ -247,6 +257,7 @@ def test_a_job_that_has_read_everything_is_finished_and_never_run_again(lab: Lab
     assert (after["state"], after["run"]["id"]) == ("Finished", run)
     assert after.get("intent") is None
     lab.kubectl("delete", "streamjob", "hundred", "--timeout=60s", seconds=70)
+    lab.kubectl("delete", "secret", "limits")
 
 
 def test_a_script_that_flink_refuses_says_why_and_can_be_mended(lab: Lab) -> None:

@@ -22,11 +22,15 @@ class FakeKube:
 
     def __init__(self, *manifests: Manifest) -> None:
         self.objects: dict[tuple[str, str, str], Manifest] = {}
+        self.closed = False
         self.calls: list[tuple[str, str, str]] = []
         self.before: Callable[[str, str, str], None] = lambda _verb, _kind, _name: None
         self._version = 0
         for manifest in manifests:
             self._put(resource_of(manifest), copy.deepcopy(manifest))
+
+    async def close(self) -> None:
+        self.closed = True
 
     def of(self, kind: str) -> dict[str, Manifest]:
         """Objects of a kind by name."""
@@ -94,11 +98,15 @@ class FakeKube:
         self._live(resource, manifest)
         return self._put(resource, copy.deepcopy(manifest))
 
-    async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Manifest) -> Manifest:
+    async def merge(
+        self, resource: Resource, namespace: str | None, name: str, patch: Manifest, *, part: str = ""
+    ) -> Manifest:
         self._called("merge", resource, name)
         meta = {"name": name, "namespace": namespace} | patch["metadata"]
         live = self._live(resource, {"metadata": meta})
         merged = live["metadata"] | {key: value for key, value in patch["metadata"].items() if key != "resourceVersion"}
+        if part == "status":
+            return self._put(resource, live | {"status": (live.get("status") or {}) | patch["status"]})
         return self._put(resource, live | {"metadata": merged})
 
     async def delete(
@@ -122,6 +130,7 @@ class FakeStore:
         self.place = place
         self.keys: dict[str, bytes | dict[str, Any]] = dict(keys or {})
         self.deleted: list[str] = []
+        self.warned: tuple[str, ...] = ()
         self.calls: list[tuple[str, str]] = []
         self.before: Callable[[str, str], None] = lambda _verb, _key: None
 
@@ -147,6 +156,10 @@ class FakeStore:
         self._called("read", key)
         found = self.keys.get(key)
         return found if isinstance(found, dict) else None
+
+    async def warnings(self) -> tuple[str, ...]:
+        self._called("warnings", "")
+        return self.warned
 
     async def write_json(self, key: str, value: dict[str, Any]) -> None:
         self._called("write", key)

@@ -13,6 +13,7 @@ from penstock.model import (
     ApplyRun,
     CancelJob,
     DeleteHighAvailability,
+    DeleteManager,
     DeletePods,
     DeleteRun,
     GrantPermit,
@@ -56,6 +57,12 @@ async def delete_run(world: World, observed: Observed, effect: DeleteRun) -> Non
     await world.kube.delete(resources.CONFIG_MAPS, space, names.permit(job, run))
     await world.kube.delete(resources.SECRETS, space, names.script(job, run))
     await world.kube.delete(resources.CONFIG_MAPS, space, names.config(job, run))
+
+
+async def delete_manager(world: World, observed: Observed, effect: DeleteManager) -> None:
+    """Delete the JobManager's Job alone; the run goes on in the one that is made next."""
+    meta = job_of(observed).metadata
+    await world.kube.delete(resources.JOBS, meta.namespace, names.job_manager(meta.name, effect.run))
 
 
 async def delete_pods(world: World, observed: Observed, effect: DeletePods) -> None:

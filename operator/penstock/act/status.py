@@ -48,15 +48,19 @@ async def write_status(kube: Kube, observed: Observed, step: Step) -> None:
 
 
 async def write_error(kube: Kube, observed: Observed, step: Step, error: PenstockError, now: datetime) -> None:
-    """Say in an object's status why its step could not be done; the rest of the status stays as it was."""
-    target = target_of(observed, step.owner)
+    """Say in an object's status why its step could not be done; the rest of the status stays as it was.
+
+    Of an object that could not be made the StreamJob tells.
+    """
+    owner = step.owner if target_of(observed, step.owner) is not None else ""
+    target = target_of(observed, owner)
     if target is None:
         return
     last = target.status.last_error
     if last is not None and (last.reason, last.message) == (error.reason, str(error)):
         return
     failed = LastError(time=now, reason=error.reason, message=str(error))
-    await write_status(kube, observed, Step(step.owner, status=target.status.model_copy(update={"last_error": failed})))
+    await write_status(kube, observed, Step(owner, status=target.status.model_copy(update={"last_error": failed})))
 
 
 def target_of(observed: Observed, owner: str) -> StreamJob | Checkpoint | None:

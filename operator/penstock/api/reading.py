@@ -17,6 +17,8 @@ class Problem:
 
     path: str
     message: str
+    hinders: bool = True
+    """Whether no run can be started because of it."""
 
     def __str__(self) -> str:
         """As it stands in a condition."""

@@ -136,6 +136,23 @@ class Applied(Model):
     """The value of spec.restartToken that was applied last."""
 
 
+class ScheduleStatus(Model):
+    """What is remembered of spec.checkpoints.schedule."""
+
+    followed: str = ""
+    """The cron and the time zone that nextTime was reckoned from; empty while there are none to follow."""
+    last_time: Time | None = None
+    """The last of its times that was decided upon: taken, skipped or missed."""
+    next_time: Time | None = None
+    """The next of its times; one that has passed waits for the job to run."""
+    creating: str | None = None
+    """Name of the Checkpoint that is about to be made for lastTime; written before it is made."""
+    last_checkpoint: str | None = None
+    """Name of the last Checkpoint that was made."""
+    missed: int = 0
+    """How many of its times had no Checkpoint made for them."""
+
+
 class LastError(Model):
     """The last thing that went wrong."""
 
@@ -167,9 +184,6 @@ class StopIntent(Model):
     reason: StopReason
     method: StopMethod
     checkpoint: str | None = None  # name of the Checkpoint that the savepoint becomes
-    checkpoint_uid: str | None = None
-    trigger_id: str | None = None
-    target_directory: str | None = None
     attempt: int = 0
     recorded_at: Time
     deadline: Time
@@ -209,6 +223,8 @@ class StreamJobStatus(Model):
     """What of spec.startFrom and spec.restartToken was applied."""
     applied_spec_hash: str = ""
     """Hash of the part of the spec that the newest job version was made of."""
+    schedule: ScheduleStatus | None = None
+    """What is remembered of spec.checkpoints.schedule."""
     intent: Intent | None = None
     """What the operator is about to do; written before it does it."""
     stop_attempts: int = 0

@@ -12,7 +12,7 @@ from penstock.model import CreateCheckpoint
 
 
 def stop_checkpoint(job: StreamJob, effect: CreateCheckpoint) -> dict[str, Any]:
-    """The Checkpoint of a stop or an upgrade. It has no owner: it outlives its job."""
+    """The Checkpoint of a stop, an upgrade or a time of the schedule. It has no owner: it outlives its job."""
     return {
         "apiVersion": constants.API_VERSION,
         "kind": "Checkpoint",

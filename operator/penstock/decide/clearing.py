@@ -6,10 +6,12 @@ Deleting) is written in one pass, the data goes in later ones, the object or the
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, DeletionPolicy, Phase, Source
+from penstock.api.conditions import find_condition
+from penstock.api.duration import parse_duration
 from penstock.api.streamjob import DesiredState, StreamJob
 from penstock.api.streamjob_status import StartIntent, StopIntent, TeardownIntent
 from penstock.decide.draft import Draft
@@ -21,26 +23,74 @@ HISTORY_LIMIT = 20
 _RETAINED_BY_COUNT = (Source.MANUAL, Source.STOP, Source.UPGRADE, Source.SCHEDULE)
 
 
+_Rules = dict[str, tuple[Checkpoint, str]]
+"""By name, the Checkpoints that a rule takes, and the rule for people."""
+
+
 def retain(draft: Draft) -> None:
-    """Decide what is too many: the newest `numRetained` of each source stay."""
+    """Decide what is too many, and what is too old; the last restorable one stays whatever the rules say."""
     job = draft.observed.job
     if job is None or job.metadata.terminating or draft.observed.namespace_terminating:
         return
-    limit = job.spec.checkpoints.retention.num_retained
     present = sorted(
         (ckpt for ckpt in draft.observed.checkpoints if draft.status_of(ckpt).phase is Phase.PRESENT),
         key=lambda ckpt: _age_key(draft, ckpt),
         reverse=True,
     )
+    last = next((ckpt for ckpt in present if _stays_restorable(draft, ckpt)), None)
+    for checkpoint, rule in (_too_old(draft, present) | _too_many(draft, present)).values():
+        if checkpoint is last or in_use(job, checkpoint) or is_being_cleared(checkpoint):
+            continue
+        draft.condition(checkpoint, constants.DELETING, "True", "Retention", rule)
+        draft.wake(0)
+    _forget(draft)
+
+
+def _too_many(draft: Draft, present: list[Checkpoint]) -> _Rules:
+    """Of each source all but the newest `numRetained`."""
+    limit = draft.job.spec.checkpoints.retention.num_retained
+    found: _Rules = {}
     for source in _RETAINED_BY_COUNT:
         counted = [ckpt for ckpt in present if ckpt.spec.source is source and not ckpt.spec.pinned]
-        for checkpoint in counted[limit:]:
-            if checkpoint is present[0] or in_use(job, checkpoint) or is_being_cleared(checkpoint):
-                continue
-            message = f"more than {limit} of source {source} (checkpoints.retention.numRetained)"
-            draft.condition(checkpoint, constants.DELETING, "True", "Retention", message)
-            draft.wake(0)
-    _forget(draft)
+        rule = f"more than {limit} of source {source} (checkpoints.retention.numRetained)"
+        found |= {ckpt.metadata.name: (ckpt, rule) for ckpt in counted[limit:]}
+    return found
+
+
+def _too_old(draft: Draft, present: list[Checkpoint]) -> _Rules:
+    """Those that have passed `maxAge`; a pass is asked for when the next one does."""
+    limit = draft.job.spec.checkpoints.retention.max_age
+    if limit is None:
+        return {}
+    found: _Rules = {}
+    for checkpoint in present:
+        if checkpoint.spec.pinned or _belongs_to_others(draft, checkpoint):
+            continue
+        left = _age_key(draft, checkpoint)[0] + timedelta(milliseconds=parse_duration(limit)) - draft.now
+        if left > timedelta():
+            draft.wake(left.total_seconds())
+        else:
+            found[checkpoint.metadata.name] = (checkpoint, f"older than {limit} (checkpoints.retention.maxAge)")
+    return found
+
+
+def _stays_restorable(draft: Draft, checkpoint: Checkpoint) -> bool:
+    """Whether the job can be restored from a Present one for as long as retention leaves it alone.
+
+    What status.latestCheckpoint names does not count: it is one of Flink's own, or a Checkpoint that counts by itself.
+    """
+    restorable = find_condition(draft.status_of(checkpoint).conditions, constants.RESTORABLE)
+    lost = restorable is not None and restorable.status == "False"
+    going = checkpoint.metadata.terminating or is_being_cleared(checkpoint)
+    return not (lost or going or _belongs_to_others(draft, checkpoint))
+
+
+def _belongs_to_others(draft: Draft, checkpoint: Checkpoint) -> bool:
+    """An imported one is the administrator's to delete; Flink discards its own ones of the current run by itself."""
+    run = live_run(draft.observed.job)
+    if checkpoint.spec.source is Source.RETAINED:
+        return run is not None and draft.status_of(checkpoint).run == run.id
+    return checkpoint.spec.source is Source.IMPORTED
 
 
 def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
@@ -50,13 +100,14 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
     name = checkpoint.metadata.name
     job = draft.observed.job
     target = draft.observed.targets.get(name)
-    whole = not isinstance(target, TargetListing) or target.complete is not None
-    if whole and (checkpoint.spec.pinned or (job is not None and in_use(job, checkpoint))):
-        # Only while it can still be restored: what has lost its `_metadata` is deleted to its end.
-        draft.condition(checkpoint, constants.DELETING, "False", "Needed", "it is pinned or in use again")
-        return
     if not isinstance(target, TargetListing):
         draft.wake(5)
+        return
+    needed = checkpoint.spec.pinned or (job is not None and in_use(job, checkpoint)) or _is_last(draft)
+    if target.complete is not None and needed:
+        # Only while it can still be restored: what has lost its `_metadata` is deleted to its end.
+        why = "it is pinned or in use again, or the last restorable one"
+        draft.condition(checkpoint, constants.DELETING, "False", "Needed", why)
         return
     if target.keys:
         draft.act(DeleteCheckpointData(name, checkpoint.status.target_directory or ""), name)
@@ -124,6 +175,12 @@ def in_use(job: StreamJob, checkpoint: Checkpoint) -> bool:
     applied = status.applied.start_from if status.applied else None
     named = wished is not None and wished.name == checkpoint.metadata.name
     return named and start_value(job) != applied and job.spec.state is DesiredState.RUNNING
+
+
+def _is_last(draft: Draft) -> bool:
+    """Whether none is left that is not going: the newer one that retention had counted on was deleted meanwhile."""
+    present = (ckpt for ckpt in draft.observed.checkpoints if draft.status_of(ckpt).phase is Phase.PRESENT)
+    return not any(_stays_restorable(draft, ckpt) for ckpt in present)
 
 
 def _to_be_started_from(job: StreamJob) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.api import constants
-from penstock.api.checkpoint import Checkpoint, Phase
+from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState, StreamJob
 from penstock.api.streamjob_status import Run, StartIntent, StopIntent
@@ -83,6 +83,15 @@ def start_value(job: StreamJob) -> dict[str, object]:
     return job.spec.start_from.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def stop_savepoints(run: Run, checkpoints: tuple[Checkpoint, ...]) -> list[Checkpoint]:
+    """The Checkpoints that stops of this run have made, or were about to make."""
+    return [
+        ckpt
+        for ckpt in checkpoints
+        if ckpt.spec.source in (Source.STOP, Source.UPGRADE) and ckpt.spec.origin and ckpt.spec.origin.run == run.id
+    ]
+
+
 def _needs_listing(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -> bool:
     if job is None:
         return False
@@ -91,6 +100,7 @@ def _needs_listing(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -
     intent = job.status.intent
     if isinstance(intent, StartIntent | StopIntent) or job.metadata.terminating:
         return False
-    if live_run(job) is not None:
-        return wants_restart(job)
+    run = live_run(job)
+    if run is not None:
+        return wants_restart(job) or (job.status.latest_checkpoint is None and bool(stop_savepoints(run, checkpoints)))
     return intent is None and job.spec.state is DesiredState.RUNNING

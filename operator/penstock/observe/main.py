@@ -20,7 +20,7 @@ from penstock.decide.needs import Needs, needs
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
-from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown
+from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown, Unreadable
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
@@ -44,7 +44,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         kube.find(resources.CHECKPOINTS, namespace, fields=f"spec.jobRef.name={name}"),
     )
     job, problems = _read(StreamJob, stored)
-    checkpoints = tuple(each for item in items if (each := _read(Checkpoint, item)[0]) is not None)
+    checkpoints, unreadable = _read_checkpoints(items)
     runs = await runs_of(kube, job.metadata) if job else ()
     revisions = await revisions_of(kube, job.metadata) if job else ()
     wanted = needs(job, checkpoints, runs)
@@ -72,21 +72,44 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         targets=targets,
         job_result=result,
         problems=problems + tuple(validate_stream_job(job) if job else ()),
+        unreadable=unreadable,
     )
+
+
+def _read_checkpoints(items: list[dict[str, Any]]) -> tuple[tuple[Checkpoint, ...], tuple[Unreadable, ...]]:
+    """Those that can be read, and the others: one of them must not stop the job and all the rest."""
+    checkpoints: list[Checkpoint] = []
+    unreadable: list[Unreadable] = []
+    for item in items:
+        found, problems = read(Checkpoint, item)
+        _log(item, problems)
+        if found is not None:
+            checkpoints.append(found)
+            continue
+        why = "; ".join(map(str, problems))
+        conditions = (item.get("status") or {}).get("conditions") or []
+        told = any(each.get("reason") == constants.UNREADABLE and each.get("message") == why for each in conditions)
+        meta = item["metadata"]
+        unreadable.append(Unreadable(meta["namespace"], meta["name"], why, told))
+    return tuple(checkpoints), tuple(unreadable)
 
 
 def _read(kind: type[_M], stored: dict[str, Any] | None) -> tuple[_M | None, tuple[Problem, ...]]:
     if stored is None:
         return None, ()
     found, problems = read(kind, stored)
-    for problem in problems:
-        meta = stored["metadata"]
-        log.warning("%s %s/%s: %s", stored.get("kind"), meta.get("namespace"), meta["name"], problem)
+    _log(stored, problems)
     if found is None:
         # Not the same as gone: nothing may be decided about an object that cannot be read.
         msg = f"{stored.get('kind')} {stored['metadata']['name']} cannot be read: {'; '.join(map(str, problems))}"
         raise RetryLater(msg)
     return found, ()
+
+
+def _log(stored: dict[str, Any], problems: tuple[Problem, ...]) -> None:
+    meta = stored["metadata"]
+    for problem in problems:
+        log.warning("%s %s/%s: %s", stored.get("kind"), meta.get("namespace"), meta["name"], problem)
 
 
 async def _known(work: Awaitable[_T]) -> _T | Unknown:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from penstock.store.layout import Place
 
 _T = TypeVar("_T")
 _BATCH = 1000
+_CHUNK = 1 << 16
 _THREADS = 8
 _HTTP_OK_TO_RETRY = frozenset({408, 429})
 _SERVER_ERROR = 500
@@ -43,10 +44,12 @@ class Access:
 
     place: Place
     endpoint: str | None
-    region: str
+    region: str | None
     path_style: bool
     access_key: str | None
     secret_key: str | None
+    profile: str | None = None
+    """A profile of the AWS configuration of who runs this; the command line's, never the operator's."""
 
     def __repr__(self) -> str:
         """Name the place only."""
@@ -54,28 +57,21 @@ class Access:
 
 
 class ObjectStore:
-    """One store: a bucket and a prefix, with the operator's credentials."""
+    """One store: a bucket and a prefix, with the operator's credentials.
+
+    Raises:
+        Refused: when the endpoint or the region cannot be one, or there is no such profile.
+    """
 
     _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
 
     def __init__(self, access: Access) -> None:
         self.place = access.place
-        self._s3 = boto3.client(
-            "s3",
-            endpoint_url=access.endpoint,
-            region_name=access.region,
-            aws_access_key_id=access.access_key,
-            aws_secret_access_key=access.secret_key,
-            config=Config(
-                connect_timeout=3,
-                read_timeout=10,
-                retries={"total_max_attempts": 2, "mode": "standard"},
-                max_pool_connections=_THREADS,
-                s3={"addressing_style": "path" if access.path_style else "virtual"},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        try:
+            self._s3 = _client(access)
+        except (ValueError, BotoCoreError) as error:  # boto's own rules for endpoint, region and profile
+            what = "profile" if access.profile else "spec.endpoint or spec.region"
+            raise Refused(f"{what}: {error}", "EndpointInvalid") from None
 
     async def list(self, prefix: str) -> tuple[Stored, ...]:
         """Every object below a key prefix, in key order."""
@@ -114,6 +110,24 @@ class ObjectStore:
                 if error.response["Error"]["Code"] in _MISSING:
                     return None
                 raise
+
+        return await self._call(f"read {key}", work)
+
+    async def consume(self, key: str, use: Callable[[Iterator[bytes]], _T]) -> _T | None:
+        """Hand an object's bytes to `use` in chunks of 64 KiB, or give None when there is none.
+
+        `use` runs in a thread of the pool, and what it raises passes: the object is never in memory as a whole.
+        """
+
+        def work() -> _T | None:
+            try:
+                body = self._s3.get_object(Bucket=self.place.bucket, Key=key)["Body"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _MISSING:
+                    return None
+                raise
+            with body:
+                return use(body.iter_chunks(_CHUNK))
 
         return await self._call(f"read {key}", work)
 
@@ -193,3 +207,24 @@ class ObjectStore:
         except (BotoCoreError, OSError) as error:
             msg = f"{what} in bucket {self.place.bucket}: {type(error).__name__} {error}"
             raise RetryLater(msg) from error
+
+
+def _client(access: Access) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
+    # boto3's own session is shared by all stores, and with it what it knows of S3.
+    session = boto3.Session(profile_name=access.profile) if access.profile else boto3
+    return session.client(
+        "s3",
+        endpoint_url=access.endpoint,
+        region_name=access.region,
+        aws_access_key_id=access.access_key,
+        aws_secret_access_key=access.secret_key,
+        config=Config(
+            connect_timeout=3,
+            read_timeout=10,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            max_pool_connections=_THREADS,
+            s3={"addressing_style": "path" if access.path_style else "virtual"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )

@@ -49,6 +49,25 @@ JAR: dict[str, Any] = {
         ],
     },
 }
+SQL_SECRETS: dict[str, Any] = {
+    "job": {
+        "sql": {
+            "script": "CREATE TABLE b (x INT) WITH (\n  'user' = '${secret:kafka/user}',\n"
+            "  'password' = '${secret:kafka.prod/pass.word}',\n  'again' = '${secret:kafka/user}',\n"
+            "  'pattern' = '$${x}');\nINSERT INTO a SELECT * FROM b;"
+        }
+    }
+}
+JAR_SECRETS: dict[str, Any] = {
+    "job": {
+        "jar": {
+            "uri": "local:///opt/flink/usrlib/job.jar",
+            "entryClass": "com.example.Flights$",
+            "args": ["--login=${secret:kafka/user}:${secret:kafka/password}", "$${x}", "$(POD_IP) $$(y) $1"],
+        }
+    },
+    "podTemplate": {"env": [{"name": "TZ", "value": "UTC"}, {"name": "PENSTOCK_SECRET_0", "value": "not this"}]},
+}
 
 
 def context(spec: dict[str, Any] | None = None, **more: Any) -> RunContext:
@@ -85,6 +104,8 @@ CASES = {
     "jar-restored": lambda: everything(
         context(JAR, restore_from=savepoint(1), store={"jobCredentials": {"serviceAccount": True}})
     ),
+    "sql-secrets": lambda: everything(context(SQL_SECRETS)),
+    "jar-secrets": lambda: everything(context(JAR_SECRETS)),
     "stop-checkpoint": lambda: [stop_checkpoint(job(), STOP), note(checkpoint(phase="Creating", description="x"))],
 }
 

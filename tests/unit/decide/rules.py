@@ -38,6 +38,13 @@ def _apply(observed: Observed, effect: model.ApplyRun) -> bool:
     return starts or (run is not None and run.id == effect.run and not isinstance(intent, StopIntent | TeardownIntent))
 
 
+def _create(observed: Observed, effect: model.CreateCheckpoint) -> bool:
+    intent, memory = _intent(observed), observed.job.status.schedule if observed.job else None
+    if effect.source == "Schedule":
+        return memory is not None and memory.creating == effect.name
+    return isinstance(intent, StopIntent) and intent.checkpoint == effect.name and intent.run == effect.run
+
+
 def _trigger(observed: Observed, effect: model.TriggerSavepoint) -> bool:
     checkpoint, intent = _checkpoint(observed, effect.checkpoint), _intent(observed)
     status = checkpoint.status
@@ -59,6 +66,12 @@ def _cancel(observed: Observed, effect: model.CancelJob) -> bool:
 def _delete_run(observed: Observed, effect: model.DeleteRun) -> bool:
     intent, run = _intent(observed), live_run(observed.job)
     return (isinstance(intent, TeardownIntent) and intent.run == effect.run) or run is None or run.id != effect.run
+
+
+def _delete_manager(observed: Observed, effect: model.DeleteManager) -> bool:
+    """The run goes on: only its Job is made again, when no pod of it is there and nothing else is under way."""
+    run = live_run(observed.job)
+    return run is not None and run.id == effect.run and observed.objects_of(run.id).waits and _intent(observed) is None
 
 
 def _delete_ha(observed: Observed, effect: model.DeleteHighAvailability) -> bool:
@@ -86,6 +99,7 @@ def _delete_job_data(observed: Observed, effect: model.DeleteJobData) -> bool:
         and job.status.intent is None
         and kept <= set(effect.keep)
         and all(ckpt.status.phase is not None for ckpt in observed.checkpoints)
+        and not observed.unreadable
     )
 
 
@@ -124,9 +138,11 @@ def _finalizer(observed: Observed, effect: model.SetFinalizer) -> bool:
 _ALLOWED = {
     model.GrantPermit: _grant,
     model.ApplyRun: _apply,
+    model.CreateCheckpoint: _create,
     model.TriggerSavepoint: _trigger,
     model.CancelJob: _cancel,
     model.DeleteRun: _delete_run,
+    model.DeleteManager: _delete_manager,
     model.DeleteHighAvailability: _delete_ha,
     model.DeleteCheckpointData: _delete_data,
     model.DeleteJobData: _delete_job_data,

@@ -65,6 +65,19 @@ async def test_only_the_jobs_own_checkpoints():
     assert [each.metadata.name for each in found.checkpoints] == ["before"]
 
 
+async def test_one_checkpoint_that_cannot_be_read_does_not_stop_the_others():
+    broken = manifest(checkpoint("broken", 2))
+    broken["spec"]["pinned"] = {"not": "a boolean"}
+    found = await look(FakeWorld(*RUNNING, manifest(checkpoint()), broken))
+    assert [each.metadata.name for each in found.checkpoints] == ["before"]
+    (unreadable,) = found.unreadable
+    assert (unreadable.name, unreadable.told) == ("broken", False)
+    assert unreadable.why.startswith("spec.pinned: ")
+    told = {"type": "Stalled", "status": "True", "reason": "Unreadable", "message": unreadable.why}
+    broken["status"] = {"conditions": [told]}
+    assert (await look(FakeWorld(*RUNNING, broken))).unreadable[0].told
+
+
 @pytest.mark.parametrize("error", [RetryLater("time-out"), Refused("no", "FlinkRefused", 400)])
 async def test_a_flink_that_does_not_answer(error):
     taken = manifest(checkpoint(phase="Creating"))
@@ -145,6 +158,10 @@ STORES: dict[str, tuple[dict[str, Any] | None, str]] = {
     "not for this namespace": (
         store_manifest(allowedNamespaces={"names": ["others"]}),
         "is not for namespace flights",
+    ),
+    "silent": (
+        store_manifest() | {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "message": "time-out"}]}},
+        "is not Ready: time-out",
     ),
     "not looked at yet": (store_manifest() | {"status": {}}, "not looked at yet"),
     "not Ready": (

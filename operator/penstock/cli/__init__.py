@@ -1,0 +1,1 @@
+"""`penstock`, the command line; kubectl finds it as `kubectl penstock`."""

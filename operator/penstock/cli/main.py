@@ -1,0 +1,59 @@
+"""The command `penstock`: what is said about errors, and the list of its subcommands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from penstock.cli.inspect import inspect
+from penstock.errors import PenstockError
+
+_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
+
+
+class OneSentence(click.Group):
+    """Every error is one sentence on stderr: exit code 2 for wrong usage, 1 for everything else."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:  # noqa: ANN401 - click's own signature
+        """Run, and end the process."""
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(*args, **extra)
+        except click.UsageError as error:
+            help_ = f" ({error.ctx.command_path} --help says more)" if error.ctx else ""
+            _fail(error.format_message() + help_, _USAGE)
+        except click.ClickException as error:
+            _fail(error.format_message(), _FAILED)
+        except PenstockError as error:
+            _fail(str(error), _FAILED)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _fail(f"{where}{error.strerror or error}", _FAILED)
+        except click.Abort:
+            _fail("interrupted", _INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"penstock: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=OneSentence, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def penstock(context: click.Context) -> None:
+    """Look at Flink's checkpoints."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+penstock.add_command(inspect)
+
+
+def main() -> NoReturn:
+    """Entry point of `penstock`, and of `kubectl-penstock`, which kubectl runs for `kubectl penstock`."""
+    plugin = Path(sys.argv[0]).name.startswith("kubectl-")
+    penstock.main(prog_name="kubectl penstock" if plugin else "penstock")

@@ -1,0 +1,32 @@
+"""Flink's `_metadata` files: what a checkpoint consists of, and every file that it needs. Pure."""
+
+from penstock.flink.metadata.model import (
+    FileReference,
+    Kind,
+    MasterState,
+    Metadata,
+    Operator,
+    Properties,
+    Scope,
+    Segment,
+    Summary,
+    needed,
+)
+from penstock.flink.metadata.reader import read, scan
+from penstock.flink.metadata.source import MetadataError
+
+__all__ = [
+    "FileReference",
+    "Kind",
+    "MasterState",
+    "Metadata",
+    "MetadataError",
+    "Operator",
+    "Properties",
+    "Scope",
+    "Segment",
+    "Summary",
+    "needed",
+    "read",
+    "scan",
+]
