@@ -29,6 +29,7 @@ async def crash(options: argparse.Namespace, folder: Path) -> int:
                 print(f"  {effect}")
         print(f"learned after {time.monotonic() - began:.0f} s; error injections drawn with seed {options.seed}")
         work = [(each, fault) for each in learned for fault in runner.points(each, options.errors, options.seed)]
+        work.sort(key=lambda item: not item[1].way.kills)  # what may not be sampled first
         work = [item for item in work if options.only in f"{item[0].scenario.name}: {item[1]}"]
         outcomes = await runner.play_all(lab, work, options.jobs, report.Teller(len(work)))
     finally:
@@ -44,9 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.crash", description=__doc__)
     parser.add_argument("--scenario", action="append", choices=[each.name for each in SCENARIOS], help="default: all")
     parser.add_argument("--jobs", type=int, default=10, help="how many runs side by side")
-    parser.add_argument(
-        "--errors", type=float, default=0.25, help="part of all error injections that is played, 0 to 1"
-    )
+    parser.add_argument("--errors", type=float, default=1.0, help="part of all error injections that is played, 0 to 1")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="draws that part")
     parser.add_argument("--only", default="", help="play points whose text has this in it, such as 'PUT streamjobs'")
     parser.add_argument("--quiet", type=float, default=runner.QUIET_SECONDS, help="seconds in which nothing may follow")
