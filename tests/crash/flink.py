@@ -215,7 +215,8 @@ class Flink:
             )
         operation.polls += 1
         if operation.polls > 1:
-            await self._complete(job, operation)
+            for each in list(job.operations.values()):  # one that nobody polls completes all the same
+                await self._complete(job, each)
         if operation.failure:
             cause = {"class": operation.failure.partition(":")[0], "stack-trace": operation.failure}
             return 200, {"status": {"id": "COMPLETED"}, "operation": {"failure-cause": cause}}
