@@ -245,12 +245,14 @@ class DeleteHighAvailability:
 
 @dataclass(frozen=True)
 class CreateCheckpoint:
-    """Make the Checkpoint object of a stop, an upgrade or a time of the schedule; its name is deterministic."""
+    """Make the Checkpoint object of something that no user asked for; its name is deterministic."""
 
     name: str
-    source: Literal["Stop", "Upgrade", "Schedule"]
+    source: Literal["Stop", "Upgrade", "Schedule", "Retained"]
     run: str
     description: str
+    checkpoint_id: int | None = None
+    """Flink's number of it, when it is there already."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from penstock.model import (
 )
 
 HISTORY_LIMIT = 20
-"""How many ended Checkpoints without data, made by the operator, stay listed."""
-_RETAINED_BY_COUNT = (Source.MANUAL, Source.STOP, Source.UPGRADE, Source.SCHEDULE)
+"""How many ended Checkpoints of each source without data, made by the operator, stay listed."""
+_RETAINED_BY_COUNT = (Source.MANUAL, Source.STOP, Source.UPGRADE, Source.SCHEDULE, Source.RETAINED)
 
 
 _Rules = dict[str, tuple[Checkpoint, str]]
@@ -61,7 +61,8 @@ def _too_many(draft: Draft, present: list[Checkpoint]) -> _Rules:
     for source in _RETAINED_BY_COUNT:
         counted = [ckpt for ckpt in present if ckpt.spec.source is source and not ckpt.spec.pinned]
         rule = f"more than {limit} of source {source} (checkpoints.retention.numRetained)"
-        found |= {ckpt.metadata.name: (ckpt, rule) for ckpt in counted[limit:]}
+        # Flink's own of the current run are counted, as they are the newest, but Flink discards them itself.
+        found |= {ckpt.metadata.name: (ckpt, rule) for ckpt in counted[limit:] if not _belongs_to_others(draft, ckpt)}
     return found
 
 
@@ -97,7 +98,8 @@ def _belongs_to_others(draft: Draft, checkpoint: Checkpoint) -> bool:
     """An imported one is the administrator's to delete; Flink discards its own ones of the current run by itself."""
     run = live_run(draft.observed.job)
     if checkpoint.spec.source is Source.RETAINED:
-        return run is not None and draft.status_of(checkpoint).run == run.id
+        wrote = draft.status_of(checkpoint).run or (checkpoint.spec.origin.run if checkpoint.spec.origin else None)
+        return run is not None and wrote in (run.id, None)
     return checkpoint.spec.source is Source.IMPORTED
 
 
@@ -136,6 +138,7 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     name, status = checkpoint.metadata.name, checkpoint.status
     keeps = checkpoint.spec.deletion_policy is DeletionPolicy.RETAIN or draft.observed.namespace_terminating
+    keeps = keeps or _is_flinks(draft, checkpoint)
     if keeps or (status.target_directory is None and not _is_retained(checkpoint)):
         if keeps and status.location:
             draft.say("Normal", "Retained", f"its data stays at {status.location}", checkpoint)
@@ -143,9 +146,8 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     job, target = draft.observed.job, draft.observed.targets.get(name)
     whole = not isinstance(target, TargetListing) or target.complete is not None
-    if whole and ((job is not None and in_use(job, checkpoint)) or run_may_write(draft.observed, checkpoint)):
-        why = "a run starts from it, or its own run has not ended; deleted after that"
-        draft.condition(checkpoint, constants.DELETING, "False", "InUse", why)
+    if whole and job is not None and in_use(job, checkpoint):
+        draft.condition(checkpoint, constants.DELETING, "False", "InUse", "a run starts from it; deleted after that")
         draft.wake(5)
         return
     if not is_being_cleared(checkpoint):
@@ -195,6 +197,11 @@ def _is_retained(checkpoint: Checkpoint) -> bool:
     """Whether its data are those of one of Flink's own checkpoints, and were not taken away by Flink."""
     status = checkpoint.status
     return checkpoint.spec.source is Source.RETAINED and status.phase is Phase.PRESENT and status.location is not None
+
+
+def _is_flinks(draft: Draft, checkpoint: Checkpoint) -> bool:
+    """Whether Flink still owns it: then its object goes at once, and the data when Flink discards them."""
+    return _is_retained(checkpoint) and run_may_write(draft.observed, checkpoint)
 
 
 def run_may_write(observed: Observed, checkpoint: Checkpoint) -> bool:
@@ -252,14 +259,15 @@ def _age_key(draft: Draft, checkpoint: Checkpoint) -> tuple[datetime, int]:
 
 def _forget(draft: Draft) -> None:
     """Delete the oldest objects without data that the operator made, beyond the history limit."""
-    ended = [
-        ckpt
-        for ckpt in draft.observed.checkpoints
-        if ckpt.spec.source in (Source.STOP, Source.UPGRADE, Source.SCHEDULE, Source.RETAINED)
-        and ckpt.status.phase in (Phase.CLEARED, Phase.FAILED, Phase.TIMEOUT)
-        and ckpt.status.settled is not False
-        and not ckpt.metadata.terminating
-    ]
-    ended.sort(key=lambda ckpt: ckpt.metadata.creation_timestamp or draft.now, reverse=True)
-    for checkpoint in ended[HISTORY_LIMIT:]:
-        draft.act(DeleteCheckpoint(checkpoint.metadata.name, checkpoint.metadata.uid), checkpoint.metadata.name)
+    for source in (Source.STOP, Source.UPGRADE, Source.SCHEDULE, Source.RETAINED):
+        ended = [
+            ckpt
+            for ckpt in draft.observed.checkpoints
+            if ckpt.spec.source is source
+            and ckpt.status.phase in (Phase.CLEARED, Phase.FAILED, Phase.TIMEOUT)
+            and ckpt.status.settled is not False
+            and not ckpt.metadata.terminating
+        ]
+        ended.sort(key=lambda ckpt: ckpt.metadata.creation_timestamp or draft.now, reverse=True)
+        for checkpoint in ended[HISTORY_LIMIT:]:
+            draft.act(DeleteCheckpoint(checkpoint.metadata.name, checkpoint.metadata.uid), checkpoint.metadata.name)

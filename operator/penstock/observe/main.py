@@ -16,7 +16,7 @@ from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide.needs import Needs, is_being_cleared, needs
+from penstock.decide.needs import Needs, is_being_cleared, needs, needs_in_store
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
@@ -51,8 +51,9 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     view, client = await _store(world, job, checkpoints)
     # Before the directories are listed: a savepoint that is complete when Flink is asked must be seen in the listing.
     triggers = await _triggers(world, job, checkpoints, wanted)
-    flink, listing, targets, result = await asyncio.gather(
-        _flink(world, job, wanted),
+    flink = await _flink(world, job, wanted)
+    wanted = needs_in_store(wanted, job, checkpoints, flink)
+    listing, targets, result = await asyncio.gather(
         _listing(client, namespace, name, wanted),
         _targets(client, view, checkpoints, wanted),
         _job_result(client, job, wanted),

@@ -53,6 +53,10 @@ class Place:
         """Where Flink writes the retained checkpoints; Flink itself adds `<run>/chk-N`."""
         return self.job(namespace, job, uid) + "checkpoints/"
 
+    def retained(self, namespace: str, job: str, uid: str, run: str, number: int) -> str:
+        """Directory of one of Flink's own checkpoints, with the slash."""
+        return f"{self.checkpoints(namespace, job, uid)}{run}/chk-{number}/"
+
     def savepoint(self, namespace: str, job: str, uid: str, checkpoint_uid: str) -> str:
         """Target directory of one Checkpoint, with the slash."""
         return self.job(namespace, job, uid) + f"savepoints/{checkpoint_uid}/"

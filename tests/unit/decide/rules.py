@@ -42,6 +42,9 @@ def _create(observed: Observed, effect: model.CreateCheckpoint) -> bool:
     intent, memory = _intent(observed), observed.job.status.schedule if observed.job else None
     if effect.source == "Schedule":
         return memory is not None and memory.creating == effect.name
+    if effect.source == "Retained":  # nothing is taken: it names what Flink has made already
+        run = observed.job.status.run if observed.job else None
+        return run is not None and run.id == effect.run and effect.checkpoint_id is not None
     return isinstance(intent, StopIntent) and intent.checkpoint == effect.name and intent.run == effect.run
 
 

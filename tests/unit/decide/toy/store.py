@@ -65,6 +65,15 @@ class StoreSide(Ground):
             self._remove(key)
             self.tombstones[uid] = self.tombstones.get(uid, 0) + FILE_BYTES
 
+    def _do_DeleteRetainedData(self, observed: Observed, effect: model.DeleteRetainedData) -> None:  # noqa: N802
+        checkpoint = loaded(observed, effect.checkpoint)
+        if checkpoint.spec.pinned or not effect.run_ended:
+            self.violations.append(f"the data of {effect.checkpoint}, pinned or of a live run, was deleted")
+        head = PLACE.key_of(effect.location) or "?"
+        for key in [each for each in self.store if each.startswith(head + "/")]:
+            self._remove(key)
+        self.tombstones[checkpoint.metadata.uid] = 1000
+
     def _do_ForgetDeletion(self, observed: Observed, effect: model.ForgetDeletion) -> None:  # noqa: N802
         self.tombstones.pop(loaded(observed, effect.checkpoint).metadata.uid, None)
 
