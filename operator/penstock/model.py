@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from penstock.api.checkpoint import Checkpoint, CheckpointStatus
-from penstock.api.reading import Problem
+from penstock.api.reading import Problem, Unreadable
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import StreamJobStatus
@@ -118,12 +118,15 @@ class JobListing:
 
 @dataclass(frozen=True)
 class TargetListing:
-    """One Checkpoint's target directory."""
+    """One Checkpoint's own directory: the target of a savepoint, or `chk-N/` of a retained checkpoint."""
 
     complete: StoredState | None = None
     partial: tuple[str, ...] = ()
     """Keys of savepoint directories without `_metadata`, or beside the complete one."""
     keys: int = 0
+    """Keys that are still to go when it is cleared: those in the directory, and those that the tombstone names."""
+    freed: int | None = None
+    """Bytes that its deletion has freed so far, from the tombstone; None when there is no tombstone."""
 
 
 @dataclass(frozen=True)
@@ -137,17 +140,6 @@ class StoreView:
 
 
 # ---------------------------------------------------------------- all together
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A Checkpoint that this version of Penstock cannot read: it is neither used, nor deleted, nor taken for gone."""
-
-    namespace: str
-    name: str
-    why: str
-    told: bool
-    """Its status says so already."""
 
 
 @dataclass(frozen=True)
@@ -253,12 +245,14 @@ class DeleteHighAvailability:
 
 @dataclass(frozen=True)
 class CreateCheckpoint:
-    """Make the Checkpoint object of a stop, an upgrade or a time of the schedule; its name is deterministic."""
+    """Make the Checkpoint object of something that no user asked for; its name is deterministic."""
 
     name: str
-    source: Literal["Stop", "Upgrade", "Schedule"]
+    source: Literal["Stop", "Upgrade", "Schedule", "Retained"]
     run: str
     description: str
+    checkpoint_id: int | None = None
+    """Flink's number of it, when it is there already."""
 
 
 @dataclass(frozen=True)
@@ -305,6 +299,23 @@ class DeleteCheckpointData:
 
 
 @dataclass(frozen=True)
+class DeleteRetainedData:
+    """Delete a retained checkpoint of a run that has ended, with the files that nobody else names."""
+
+    checkpoint: str
+    location: str
+    run_ended: bool
+    """Whether nothing of its run writes any more; else nothing is deleted."""
+
+
+@dataclass(frozen=True)
+class ForgetDeletion:
+    """Remove the tombstone of a deletion whose bytes are in the Checkpoint's status."""
+
+    checkpoint: str
+
+
+@dataclass(frozen=True)
 class DeleteJobData:
     """Delete what is left of the job's directory in the store but the directories to keep."""
 
@@ -345,6 +356,8 @@ Effect = (
     | CancelJob
     | DeleteKeys
     | DeleteCheckpointData
+    | DeleteRetainedData
+    | ForgetDeletion
     | DeleteJobData
     | DeleteCheckpoint
 )

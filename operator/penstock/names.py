@@ -60,6 +60,11 @@ def stop_checkpoint(job: str, source: str, run: str, attempt: int) -> str:
     return f"{job}-{source.lower()}-{_digest(run, str(attempt))[:_SHORT]}"
 
 
+def retained_checkpoint(job: str, run: str, number: int) -> str:
+    """Name of the Checkpoint of one that Flink took by itself."""
+    return f"{job}-chk-{short(run)}-{number}"
+
+
 def scheduled_checkpoint(job: str, time: datetime) -> str:
     """Name of the Checkpoint of one time of the schedule: the same for the same minute, whoever asks again."""
     return f"{job}-schedule-{time.astimezone(UTC):{_MINUTE}}"

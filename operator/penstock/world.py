@@ -102,6 +102,22 @@ def target_directory(place: Place, checkpoint: Checkpoint) -> str:
     return owned
 
 
+def retained_directory(place: Place, checkpoint: Checkpoint) -> str:
+    """The key prefix of a Retained Checkpoint's own directory, `checkpoints/<run>/chk-N/` of this namespace and job.
+
+    Raises:
+        Refused: when the status names a place that is not: it is neither read nor deleted.
+    """
+    uri = checkpoint.status.location or ""
+    key = place.key_of(uri)
+    directory = f"{key}/" if key else ""
+    owned = place.retained_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
+    if owned is None or owned != directory:
+        msg = f"status.location {uri} is not a checkpoint of this job in {place.bucket}: it is not touched"
+        raise Refused(msg, "PlaceNotOurs")
+    return owned
+
+
 def belongs_to_another(store: CheckpointStore) -> bool:
     """Whether the store's mark names another cluster: then nothing in it is ours to delete."""
     ready = find_condition(store.status.conditions, constants.READY)

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import json
-import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_behaviours import stream_job
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lab import Lab
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(600)]
 
-# From a moment on each record takes a second of work (a quadratic search): barriers are stuck behind the backlog, so
-# every savepoint expires, as under real back-pressure. The plan is the same whatever the moment is: state still fits.
+# From the n-th record of an id on each takes a second of work (a quadratic search): barriers are stuck behind the
+# backlog, so every savepoint expires, as under real back-pressure. The plan is the same for any n: state still fits.
 SCRIPT = """
 CREATE TEMPORARY TABLE numbers (id INT) WITH (
   'connector' = 'datagen', 'rows-per-second' = '50', 'fields.id.min' = '0', 'fields.id.max' = '9');
 CREATE TEMPORARY TABLE nowhere (id INT, seen BIGINT) WITH ('connector' = 'blackhole');
-INSERT INTO nowhere SELECT id, CASE WHEN UNIX_TIMESTAMP() > {slow_from} THEN
+INSERT INTO nowhere SELECT id, CASE WHEN n > {slow_after} THEN
     CAST(CHAR_LENGTH(REGEXP_REPLACE(REPEAT('a', 20000 + CAST(n - n AS INT)), 'a(?=.*b)', '')) AS BIGINT)
   ELSE n END FROM (SELECT id, COUNT(*) AS n FROM numbers GROUP BY id);
 """
 NEVER = 9_999_999_999
-FAST_SECONDS = 60
-"""For so long after its creation the job is fast: time enough to start and to complete checkpoints."""
+SOME = 200
+"""Five records of each id come in a second: for 40 s of its own time the job is fast, and completes checkpoints."""
 NEXT = "penstock.dev/flink-demo:2.3.0-next"
 PATIENT = {"execution.checkpointing.tolerable-failed-checkpoints": "1000"}
 
 
-def job(lab: Lab, slow_from: int, **spec: Any) -> dict[str, Any]:
-    manifest = stream_job(lab, "mover", SCRIPT.format(slow_from=slow_from), checkpoints={"timeout": "10s"}, **spec)
+def job(lab: Lab, slow_after: int, **spec: Any) -> dict[str, Any]:
+    manifest = stream_job(lab, "mover", SCRIPT.format(slow_after=slow_after), checkpoints={"timeout": "10s"}, **spec)
     manifest["spec"]["flink"]["configuration"] = dict(PATIENT)
     return manifest
 
@@ -43,11 +45,10 @@ def stalled(lab: Lab, reason: str) -> dict[str, Any] | None:
 
 
 @pytest.fixture(scope="module")
-def slow(lab: Lab) -> Lab:
+def slow(lab: Lab) -> Iterator[Lab]:
     """The job, with a Checkpoint `first` of its fast time, when it has become slow."""
     lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))  # the store alone
-    slow_from = int(time.time()) + FAST_SECONDS
-    lab.create(job(lab, slow_from))
+    lab.create(job(lab, SOME))
     lab.until("the mover runs", lambda: lab.runs("mover"))
     spec = {"jobRef": {"name": "mover"}, "description": "while it was fast"}
     meta = {"name": "first"}
@@ -55,15 +56,22 @@ def slow(lab: Lab) -> Lab:
     lab.until("first is Present", lambda: lab.get("checkpoint", "first").get("status", {}).get("phase") == "Present")
     number = lab.latest("mover")
     lab.until("a checkpoint of its own is complete", lambda: lab.completes(number, "mover"))
-    lab.until("it is slow", lambda: time.time() > slow_from + 5)
-    return lab
+    lab.until("it is slow", lambda: no_checkpoint_for(lab, timedelta(seconds=12)))
+    yield lab
+    lab.kubectl("delete", "streamjob", "mover", "--ignore-not-found", "--timeout=100s", seconds=110)
+
+
+def no_checkpoint_for(lab: Lab, time: timedelta) -> bool:
+    """Whether none of its checkpoints, which are 2 s apart, has been completed for so long."""
+    completed = datetime.fromisoformat(lab.job("mover")["latestCheckpoint"]["completionTime"])
+    return datetime.now(UTC) - completed > time
 
 
 def test_a_savepoint_that_flink_gives_up_changes_nothing_until_the_user_says_so(slow: Lab) -> None:
     lab = slow
     run = lab.job("mover")["run"]["id"]
     change = {
-        "job": {"sql": {"script": SCRIPT.format(slow_from=NEVER)}},
+        "job": {"sql": {"script": SCRIPT.format(slow_after=NEVER)}},
         "flink": {"image": NEXT, "configuration": {**PATIENT, "pipeline.object-reuse": "true"}},
         "parallelism": 2,
     }
@@ -87,7 +95,7 @@ def test_a_savepoint_that_flink_gives_up_changes_nothing_until_the_user_says_so(
 
 def test_image_configuration_sql_and_size_are_those_of_the_new_version(slow: Lab) -> None:
     lab = slow
-    pods = lab.pods("jobmanager") + lab.pods("taskmanager")
+    pods = lab.pods("jobmanager", "mover") + lab.pods("taskmanager", "mover")
     assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {NEXT}
     stem = f"mover-{lab.job('mover')['run']['id'][:8]}"
     [configuration] = [
@@ -116,4 +124,3 @@ def test_a_job_of_the_same_name_starts_from_a_checkpoint_of_the_deleted_one(slow
     assert (began["checkpoint"], began["location"], began["confirmed"]) == ("first", first["location"], True)
     assert began["checkpointId"] == first["checkpointId"]
     assert old in json.dumps(began["location"]), "the state lies in the directory of the deleted job"
-    lab.kubectl("delete", "streamjob", "mover", "--timeout=100s", seconds=110)

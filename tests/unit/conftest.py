@@ -1,4 +1,4 @@
-"""Fixtures of more than one file of tests."""
+"""What is common to the unit tests."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from penstock import clock
 from penstock import world as world_module
 from tests.unit.fakes import Manifest
 from tests.unit.stage import Stage, fresh
+
+# No deadline for an example: a busy machine is no fault of the code.
+settings.register_profile("penstock", deadline=None)
+settings.load_profile("penstock")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -138,9 +138,13 @@ class FakeStore:
         self.before(verb, key)
         self.calls.append((verb, key))
 
+    def size_of(self, _key: str) -> int:
+        """Ten bytes, whatever it holds."""
+        return 10
+
     async def list(self, prefix: str) -> tuple[Stored, ...]:
         self._called("list", prefix)
-        return tuple(Stored(key, 10, MODIFIED) for key in sorted(self.keys) if key.startswith(prefix))
+        return tuple(Stored(key, self.size_of(key), MODIFIED) for key in sorted(self.keys) if key.startswith(prefix))
 
     async def folders(self, prefix: str) -> tuple[str, ...]:
         self._called("list", prefix)
@@ -151,6 +155,15 @@ class FakeStore:
         self._called("read", key)
         found = self.keys.get(key)
         return found[:first] if isinstance(found, bytes) else None
+
+    async def head(self, key: str) -> Stored | None:
+        self._called("head", key)
+        return Stored(key, self.size_of(key), MODIFIED) if key in self.keys else None
+
+    async def consume(self, key: str, use: Callable[[Iterator[bytes]], Any]) -> Any:
+        self._called("read", key)
+        found = self.keys.get(key)
+        return use(iter([found])) if isinstance(found, bytes) else None
 
     async def read_json(self, key: str) -> dict[str, Any] | None:
         self._called("read", key)

@@ -7,7 +7,7 @@ from penstock.api.base import format_time
 from penstock.api.meta import ObjectMeta
 from penstock.api.streamjob import StreamJob
 from penstock.build import run as build
-from penstock.build.checkpoint import stop_checkpoint
+from penstock.build.checkpoint import operator_made
 from penstock.errors import RetryLater
 from penstock.kube import resources
 from penstock.model import CreateCheckpoint, DeleteCheckpoint, Observed, RecordRevision, SayUnreadable, SetFinalizer
@@ -69,7 +69,7 @@ async def record_revision(world: World, observed: Observed, effect: RecordRevisi
 
 async def create_checkpoint(world: World, observed: Observed, effect: CreateCheckpoint) -> None:
     """Make a Checkpoint; its name is deterministic, so one that is there already is the same one."""
-    await world.kube.create(stop_checkpoint(job_of(observed), effect))
+    await world.kube.create(operator_made(job_of(observed), effect))
 
 
 async def delete_checkpoint(world: World, observed: Observed, effect: DeleteCheckpoint) -> None:

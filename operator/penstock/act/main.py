@@ -47,5 +47,9 @@ async def carry_out(world: World, observed: Observed, effect: Effect) -> None:  
             await data.delete_keys(world, observed, effect)
         case model.DeleteCheckpointData():
             await data.delete_checkpoint_data(world, observed, effect)
+        case model.DeleteRetainedData():
+            await data.delete_retained_data(world, observed, effect)
+        case model.ForgetDeletion():
+            await data.forget_deletion(world, observed, effect)
         case model.DeleteJobData():
             await data.delete_job_data(world, observed, effect)

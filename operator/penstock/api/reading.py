@@ -25,6 +25,17 @@ class Problem:
         return f"{self.path}: {self.message}"
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A Checkpoint that this version of Penstock cannot read: it is neither used, nor deleted, nor taken for gone."""
+
+    namespace: str
+    name: str
+    why: str
+    told: bool
+    """Its status says so already."""
+
+
 def _path(location: tuple[int | str, ...]) -> str:
     path = ""
     for part in location:

@@ -110,6 +110,8 @@ class Run(Model):
     """Name of the Checkpoint that its stop made."""
     next_start_from: dict[str, Any] | None = None
     """What the run after this one starts from, as spec.startFrom; missing: latest."""
+    swept: bool = False
+    """Whether what it left in the store has been looked at: each checkpoint that remains has a Checkpoint then."""
 
 
 class LatestCheckpoint(Model):
@@ -219,6 +221,8 @@ class StreamJobStatus(Model):
     """What the current run was started from, and why."""
     latest_checkpoint: LatestCheckpoint | None = None
     """The newest complete checkpoint that Flink reported."""
+    retained_checkpoints: tuple[LatestCheckpoint, ...] = ()
+    """Those of Flink's own checkpoints that it keeps now, newest first, at most 10. Not each has a Checkpoint."""
     applied: Applied | None = None
     """What of spec.startFrom and spec.restartToken was applied."""
     applied_spec_hash: str = ""

@@ -14,9 +14,9 @@ from penstock.api.quantity import display_bytes
 from penstock.api.streamjob import StreamJobSpec
 from penstock.api.streamjob_status import LastError, StopIntent
 from penstock.clock import from_millis
-from penstock.decide import clearing, schedule
+from penstock.decide import clearing, retained, schedule
 from penstock.decide.draft import Draft
-from penstock.decide.needs import is_being_taken, live_run
+from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
 from penstock.flink.answers import CheckpointStats, Completed, FlinkJob, InProgress, NotTriggered, TriggerFailed
 from penstock.model import (
     DeleteKeys,
@@ -44,6 +44,8 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     if phase is None:
         _fresh(draft, checkpoint)
+    elif phase is Phase.PRESENT and checkpoint.spec.source is Source.RETAINED and not is_being_cleared(checkpoint):
+        retained.proceed(draft, checkpoint)
     elif phase is Phase.PENDING:
         _pending(draft, checkpoint)
     elif is_being_taken(checkpoint):
@@ -69,6 +71,9 @@ def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:
         # Not Pending: its data may lie in the store that only the StreamJob names.
         missing = f"spec.jobRef.name: there is no StreamJob {checkpoint.spec.job_ref.name} in this namespace"
         draft.condition(checkpoint, constants.STALLED, "True", "JobNotFound", f"{missing}; make it, or delete this")
+        return
+    if checkpoint.spec.source is Source.RETAINED:
+        retained.proceed(draft, checkpoint)
         return
     listing = draft.observed.listing
     if not isinstance(listing, JobListing):

@@ -9,7 +9,7 @@ from penstock.api.checkpoint import Checkpoint, DeletionPolicy
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DeleteCheckpoints
 from penstock.api.streamjob_status import JobState, StopIntent, StopMethod, StopReason, TeardownIntent
-from penstock.decide import stop
+from penstock.decide import retained, stop
 from penstock.decide.draft import Draft
 from penstock.decide.needs import live_run
 from penstock.model import DeleteCheckpoint, DeleteJobData, DeleteRun, SetFinalizer
@@ -31,6 +31,10 @@ def proceed(draft: Draft) -> None:
         draft.act(SetFinalizer("StreamJob", meta.name, present=False))
         return
     if not _stopped(draft):
+        draft.wake(1)
+        return
+    ended = draft.status.run
+    if ended is not None and not draft.observed.namespace_terminating and not retained.sweep(draft, ended):
         draft.wake(1)
         return
     if draft.job.spec.on_delete.checkpoints is DeleteCheckpoints.DELETE and not _data_goes(draft):
@@ -58,9 +62,8 @@ def _data_goes(draft: Draft) -> bool:
         # Which data is that Checkpoint's cannot be known: none is deleted that it may own.
         draft.waiting = f"Checkpoint {unreadable[0].name} cannot be read: mend or delete it"
     elif draft.observed.store.place is not None:
-        keep = tuple(
-            ckpt.status.target_directory for ckpt in draft.observed.checkpoints if ckpt.status.target_directory
-        )
+        places = (ckpt.status.target_directory or ckpt.status.location for ckpt in draft.observed.checkpoints)
+        keep = tuple(place for place in places if place)
         draft.act(DeleteJobData(draft.job.metadata.uid, keep))
     return not draft.waiting
 

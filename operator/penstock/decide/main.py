@@ -7,7 +7,7 @@ from datetime import timedelta
 from penstock.api import constants
 from penstock.api.streamjob import DesiredState, StartFrom
 from penstock.api.streamjob_status import Applied, EndState, Run, StartedFrom, StartIntent, StopIntent, TeardownIntent
-from penstock.decide import checkpoints, clearing, deletion, report, run, schedule, start, stop
+from penstock.decide import checkpoints, clearing, deletion, report, retained, run, schedule, start, stop
 from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import live_run, start_value, wants_restart
@@ -61,9 +61,18 @@ def _present(draft: Draft) -> None:
     elif live is not None:
         draft.wake(_RESYNC_SECONDS if live.confirmed else _BUSY_SECONDS)
         run.proceed(draft, live)
-    elif job.status.run is None and _adopt(draft):
+    else:
+        _without_a_run(draft)
+
+
+def _without_a_run(draft: Draft) -> None:
+    """Nothing runs: adopt a run whose status was lost, look at what the last one has left, begin the next one."""
+    job = draft.job
+    if job.status.run is None and _adopt(draft):
         return
-    elif job.spec.state is DesiredState.RUNNING:
+    if job.status.run is not None and not retained.sweep(draft, job.status.run):
+        return
+    if job.spec.state is DesiredState.RUNNING:
         _begin(draft)
     elif start.strays_go(draft):
         return

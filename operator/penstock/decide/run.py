@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from penstock import names
-from penstock.api.checkpoint import Phase
-from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade
+from penstock.api.checkpoint import Phase, Source
+from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade, StartFrom
 from penstock.api.streamjob_status import (
     Applied,
     EndState,
@@ -18,7 +18,7 @@ from penstock.api.streamjob_status import (
     StopReason,
 )
 from penstock.clock import from_millis
-from penstock.decide import start, stop
+from penstock.decide import retained, start, stop
 from penstock.decide.change import Change, changed_fields, spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_taken, start_value, stop_savepoints, wants_restart
@@ -75,6 +75,10 @@ def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
             savepoint=flink.completed.savepoint,
         )
         draft.set(latest_checkpoint=latest)
+    if flink.history:
+        draft.set(retained_checkpoints=retained.listed(run, flink))
+    if run.confirmed and not flink.terminal:
+        retained.make(draft, run, flink)
     began = draft.status.started_from
     if flink.state == "RUNNING" and not run.confirmed and began is not None:
         confirmed = _restored_as_asked(run, began, flink)
@@ -248,7 +252,17 @@ def _restart(draft: Draft, run: Run) -> None:
     if _cannot_change(draft):
         return
     reason = StopReason.RESTART if wish.latest is not None else StopReason.RESTORE
-    _stop(draft, run, reason, _upgrade_method(draft), start_value(draft.job))
+    method = StopMethod.CANCEL if _would_be_discarded(draft, run, wish) else _upgrade_method(draft)
+    _stop(draft, run, reason, method, start_value(draft.job))
+
+
+def _would_be_discarded(draft: Draft, run: Run, wish: StartFrom) -> bool:
+    """Whether the wish is one of the live run's own checkpoints: a stop with a savepoint makes Flink delete them."""
+    named = wish.checkpoint.name if wish.checkpoint else None
+    return any(
+        ckpt.metadata.name == named and ckpt.spec.source is Source.RETAINED and ckpt.status.run == run.id
+        for ckpt in draft.observed.checkpoints
+    )
 
 
 def _upgrade(draft: Draft, run: Run) -> None:

@@ -27,6 +27,8 @@ ON_TIME = timedelta(minutes=5)
 lasts less, and so does the longest pause after a pass that failed."""
 _COUNTED = 1000
 """So many missed times are counted one by one; of more it is only said that there were more."""
+_SEEN_SECONDS = 5.0
+"""The event of the new Checkpoint comes earlier; one of the name that is of another job is never seen."""
 _WRONG_CLOCK = timedelta(days=1)
 """A memory that is further ahead comes from a clock that was wrong."""
 
@@ -162,7 +164,7 @@ def _make(draft: Draft, memory: ScheduleStatus) -> ScheduleStatus:
         return memory.model_copy(update={"creating": None, "missed": memory.missed + 1})
     # A step of its own: when the API server refuses it, what else there is to do about the job goes on.
     draft.act(CreateCheckpoint(name, "Schedule", run.id, f"scheduled for {format_time(last)}"), name)
-    draft.wake(0)
+    draft.wake(_SEEN_SECONDS)
     return memory
 
 

@@ -10,21 +10,21 @@ from typing import Any, TypeVar
 from penstock import clock, names
 from penstock.api import constants
 from penstock.api.base import Model
-from penstock.api.checkpoint import Checkpoint
+from penstock.api.checkpoint import Checkpoint, Source
 from penstock.api.conditions import find_condition
-from penstock.api.reading import Problem, read
+from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide.needs import Needs, needs
+from penstock.decide.needs import Needs, is_being_cleared, needs, needs_in_store
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
-from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown, Unreadable
+from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
-from penstock.world import World, place_of, target_directory
+from penstock.world import World, place_of, retained_directory, target_directory
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
@@ -51,8 +51,9 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     view, client = await _store(world, job, checkpoints)
     # Before the directories are listed: a savepoint that is complete when Flink is asked must be seen in the listing.
     triggers = await _triggers(world, job, checkpoints, wanted)
-    flink, listing, targets, result = await asyncio.gather(
-        _flink(world, job, wanted),
+    flink = await _flink(world, job, wanted)
+    wanted = needs_in_store(wanted, job, checkpoints, flink)
+    listing, targets, result = await asyncio.gather(
         _listing(client, namespace, name, wanted),
         _targets(client, view, checkpoints, wanted),
         _job_result(client, job, wanted),
@@ -191,7 +192,11 @@ async def _targets(
 
 
 async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:
-    return await store_view.list_target(client, target_directory(client.place, checkpoint))
+    """Its own directory; the tombstone too when it is being cleared, and not at each poll of a savepoint."""
+    uid = checkpoint.metadata.uid if is_being_cleared(checkpoint) else None
+    if checkpoint.spec.source is Source.RETAINED:
+        return await store_view.list_retained(client, retained_directory(client.place, checkpoint), uid)
+    return await store_view.list_target(client, target_directory(client.place, checkpoint), uid)
 
 
 async def _job_result(

@@ -16,7 +16,7 @@ import yaml
 from penstock.api.store import CheckpointStore
 from penstock.build import run as build
 from penstock.build.account import flink_account
-from penstock.build.checkpoint import note, stop_checkpoint
+from penstock.build.checkpoint import note, operator_made
 from penstock.build.context import RunContext
 from penstock.decide.change import spec_hash
 from penstock.model import CreateCheckpoint
@@ -106,7 +106,7 @@ CASES = {
     ),
     "sql-secrets": lambda: everything(context(SQL_SECRETS)),
     "jar-secrets": lambda: everything(context(JAR_SECRETS)),
-    "stop-checkpoint": lambda: [stop_checkpoint(job(), STOP), note(checkpoint(phase="Creating", description="x"))],
+    "stop-checkpoint": lambda: [operator_made(job(), STOP), note(checkpoint(phase="Creating", description="x"))],
 }
 
 

@@ -42,6 +42,9 @@ def _create(observed: Observed, effect: model.CreateCheckpoint) -> bool:
     intent, memory = _intent(observed), observed.job.status.schedule if observed.job else None
     if effect.source == "Schedule":
         return memory is not None and memory.creating == effect.name
+    if effect.source == "Retained":  # nothing is taken: it names what Flink has made already
+        run = observed.job.status.run if observed.job else None
+        return run is not None and run.id == effect.run and effect.checkpoint_id is not None
     return isinstance(intent, StopIntent) and intent.checkpoint == effect.name and intent.run == effect.run
 
 
@@ -86,9 +89,27 @@ def _delete_data(observed: Observed, effect: model.DeleteCheckpointData) -> bool
     return is_being_cleared(checkpoint) and ours and not observed.namespace_terminating
 
 
+def _delete_retained(observed: Observed, effect: model.DeleteRetainedData) -> bool:
+    """The same, and never while its run may still write."""
+    checkpoint, run = _checkpoint(observed, effect.checkpoint), live_run(observed.job)
+    ours = checkpoint.status.target_directory is None and checkpoint.status.location == effect.location
+    objects = observed.objects_of(checkpoint.status.run or "")
+    lives = (run is not None and run.id == checkpoint.status.run) or objects.objects > 0 or objects.pods > 0
+    known = is_being_cleared(checkpoint) and ours and not observed.namespace_terminating
+    return known and effect.run_ended and not lives
+
+
+def _forget(observed: Observed, effect: model.ForgetDeletion) -> bool:
+    """The tombstone alone knows the bytes that were freed until the status does."""
+    checkpoint, listed = _checkpoint(observed, effect.checkpoint), observed.targets.get(effect.checkpoint)
+    empty = isinstance(listed, model.TargetListing) and listed.keys == 0
+    return is_being_cleared(checkpoint) and empty and checkpoint.status.bytes_freed == listed.freed
+
+
 def _delete_job_data(observed: Observed, effect: model.DeleteJobData) -> bool:
     job = observed.job
-    kept = {ckpt.status.target_directory for ckpt in observed.checkpoints if ckpt.status.target_directory}
+    places = (ckpt.status.target_directory or ckpt.status.location for ckpt in observed.checkpoints)
+    kept = {place for place in places if place}
     return (
         job is not None
         and job.metadata.terminating
@@ -145,6 +166,8 @@ _ALLOWED = {
     model.DeleteManager: _delete_manager,
     model.DeleteHighAvailability: _delete_ha,
     model.DeleteCheckpointData: _delete_data,
+    model.DeleteRetainedData: _delete_retained,
+    model.ForgetDeletion: _forget,
     model.DeleteJobData: _delete_job_data,
     model.DeleteKeys: _delete_keys,
     model.DeleteCheckpoint: _delete_checkpoint,

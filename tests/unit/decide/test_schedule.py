@@ -84,7 +84,7 @@ def test_the_time_is_decided_upon_before_anything_is_made():
 def test_what_an_earlier_pass_decided_is_made():
     found = at(NOW + SECOND, memory(last_time=NOW, next_time=NOW + HOUR, creating=NAME))
     assert found.effects == (CreateCheckpoint(NAME, "Schedule", RUN, "scheduled for 2026-01-31T12:00:00Z"),)
-    assert (found.status.schedule.creating, found.wake) == (NAME, 0)
+    assert (found.status.schedule.creating, found.wake) == (NAME, 5)
 
 
 def test_when_it_is_seen_the_memory_says_so():
@@ -273,6 +273,15 @@ def test_a_year_of_minutes_is_not_counted_one_by_one():
     told = found.status.schedule
     assert (told.last_time, told.creating, told.next_time) == (NOW, NAME, NOW + MINUTE)
     assert 1000 <= told.missed < 1010
+
+
+@pytest.mark.parametrize(("missed", "counted", "taken"), [("Skip", 1000, False), ("RunOnce", 999, True)])
+def test_nor_is_a_year_of_hours_decided_upon_in_parts(missed, counted, taken):
+    year = memory(last_time=None, next_time=NOW - timedelta(days=365))
+    found = at(NOW + 30 * MINUTE, year, schedule={"missed": missed})
+    told = found.status.schedule
+    assert (told.next_time, told.missed, told.creating is not None) == (NOW + HOUR, counted, taken)
+    assert found.events == ("ScheduleMissed",)
 
 
 # ---------------------------------------------------------------- the schedule is changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -105,7 +106,7 @@ class FlinkSide(StoreSide):
             location = PLACE.uri(f"{HOME}checkpoints/{run}/chk-{process.number}")
             self._complete(process, location, savepoint=False)
             deployed.pointer = location
-            self._retain(run)
+            self._retain(run, process)
 
     def _savepoint(self, run: str, deployed: Deployed, process: Process, operation: Operation) -> None:
         operation.ended = self.now
@@ -121,8 +122,7 @@ class FlinkSide(StoreSide):
         operation.location = location
         if operation.stop:
             self._end(deployed, "FINISHED")
-            for key in [each for each in self.store if f"/checkpoints/{run}/" in each]:
-                self._remove(key)
+            self._discard(process, f"/checkpoints/{run}/")
 
     def _complete(self, process: Process, location: str, *, savepoint: bool) -> None:
         millis = int(self.now.timestamp() * 1000)
@@ -135,11 +135,17 @@ class FlinkSide(StoreSide):
         process.completed = done
         process.history.append(done)
 
-    def _retain(self, run: str) -> None:
+    def _retain(self, run: str, process: Process) -> None:
         numbers = sorted({f.number for k, f in self.store.items() if f"/checkpoints/{run}/" in k and f.number})
         for number in numbers[:-NUM_RETAINED]:
-            for key in [each for each in self.store if f"/checkpoints/{run}/chk-{number}/" in each]:
-                self._remove(key)
+            self._discard(process, f"/checkpoints/{run}/chk-{number}/")
+
+    def _discard(self, process: Process, part: str) -> None:
+        for key in [each for each in self.store if part in each]:
+            self._remove(key)
+        process.history = [
+            replace(each, discarded=True) if part in f"{each.path}/" else each for each in process.history
+        ]
 
     def _end(self, deployed: Deployed, state: str) -> None:
         assert deployed.process is not None

@@ -77,6 +77,8 @@ class Ground:
         self.runs: dict[str, Deployed] = {}
         self.revisions: dict[int, Revision] = {}
         self.store: dict[str, File] = {}
+        self.tombstones: dict[str, int] = {}
+        """Bytes freed by each deletion whose tombstone is still there, by the Checkpoint's uid."""
         self.namespace_terminating = False
         self.savepoints_completed: dict[str, int] = {}
         """How many savepoints were ever complete in each target directory."""

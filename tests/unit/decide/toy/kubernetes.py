@@ -9,7 +9,7 @@ from penstock.api import constants
 from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.streamjob import StreamJob
-from penstock.build.checkpoint import stop_checkpoint
+from penstock.build.checkpoint import operator_made
 from penstock.decide.change import spec_hash
 from penstock.errors import Stale
 from penstock.model import Manager, Observed, Revision, RunObjects
@@ -176,7 +176,7 @@ class KubernetesSide(FlinkSide):
         assert observed.job is not None
         if effect.name in self.objects:
             return
-        made = stop_checkpoint(observed.job, effect)
+        made = operator_made(observed.job, effect)
         meta = {"uid": builders.uid(self._number()), "generation": 1, "creationTimestamp": self.now.isoformat()}
         self._put(effect.name, made | {"metadata": made["metadata"] | meta, "status": {}})
 

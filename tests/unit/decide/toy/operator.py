@@ -7,8 +7,9 @@ from typing import Any
 
 from penstock import model
 from penstock.api.base import dump
+from penstock.api.checkpoint import Checkpoint, Source
 from penstock.decide import decide
-from penstock.decide.needs import needs
+from penstock.decide.needs import needs, needs_in_store
 from penstock.errors import PenstockError, Refused, RetryLater, Stale
 from penstock.model import Decision, Observed
 from tests.unit import builders
@@ -21,6 +22,7 @@ _IN_STORE = (
     model.WriteNote,
     model.DeleteKeys,
     model.DeleteCheckpointData,
+    model.ForgetDeletion,
     model.DeleteJobData,
     model.DeleteHighAvailability,
 )
@@ -100,6 +102,8 @@ class Operator(KubernetesSide):
         job, checkpoints = self.job, tuple(self.checkpoints)
         runs = tuple(view for run in sorted(self.runs) if (view := self._view(run)) is not None)
         wanted = needs(job, checkpoints, runs)
+        flink = self._flink(wanted.flink) if wanted.flink else None
+        wanted = needs_in_store(wanted, job, checkpoints, flink)
         by_name = {each.metadata.name: each for each in checkpoints}
         down = model.Unknown("the store does not answer") if self.store_down else None
         return Observed(
@@ -110,13 +114,21 @@ class Operator(KubernetesSide):
             namespace_terminating=self.namespace_terminating,
             runs=runs if job else (),
             revisions=tuple(self.revisions[key] for key in sorted(self.revisions)),
-            flink=self._flink(wanted.flink) if wanted.flink else None,
+            flink=flink,
             triggers={name: self._trigger(by_name[name].status) for name in wanted.triggers},
             store=model.StoreView(PLACE, builders.store()),
             listing=(down or self._listing()) if wanted.listing else None,
-            targets={name: down or self._target(by_name[name].status.target_directory) for name in wanted.targets},
+            targets={
+                name: down or self._target(_directory(by_name[name]), by_name[name].metadata.uid)
+                for name in wanted.targets
+            },
             job_result=down or self._result(wanted.job_result),
         )
+
+
+def _directory(checkpoint: Checkpoint) -> str | None:
+    status = checkpoint.status
+    return status.location if checkpoint.spec.source is Source.RETAINED else status.target_directory
 
 
 def _short(status: Any) -> str:
