@@ -14,8 +14,8 @@ from tests.crash.faults import Fault, Way
 from tests.crash.run import Lab
 from tests.crash.scenarios import SCENARIOS
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
-KILLS_STEP, ERRORS_STEP = 8, 35
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+KILLS_STEP, ERRORS_STEP = 11, 45
 SIDE_BY_SIDE = 8
 
 
