@@ -20,7 +20,7 @@ demo: cluster ## Set everything up and run the flights job on real Kafka, Flink 
 .PHONY: test
 test: check cluster ## Run every test, end-to-end ones included, on the built-in cluster
 	@$(PYTHON) tests/prepare.py
-	@$(BIN)/pytest tests/integration tests/e2e
+	@$(BIN)/pytest tests/integration tests/crash tests/e2e
 
 .PHONY: check
 check: $(VENV)/.ready ## Lint, types, layers, CRD drift and unit tests (before each commit)
@@ -39,6 +39,10 @@ cluster: ## Start the test cluster (a real Kubernetes without Docker) and load t
 e2e: $(VENV)/.ready cluster ## Run the end-to-end tests only
 	@$(PYTHON) tests/prepare.py
 	@$(BIN)/pytest tests/e2e
+
+.PHONY: crash
+crash: $(VENV)/.ready ## Kill the operator at every single effect and compare the ends (about 30 minutes, no cluster)
+	@$(RUN) -m tests.crash
 
 .PHONY: down
 down: ## Stop the test cluster and remove all that it made; the cache stays

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from demo.host import ALLOWED_CONTEXTS
 
-# Tests create and delete whatever they like: only in clusters that were made for that.
-ALLOWED_CONTEXTS = ("penstock-local", "kind-penstock")
+ROOT = Path(__file__).parents[1]
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -45,6 +44,12 @@ def kubeconfig() -> str:
     path = _find_kubeconfig()
     if not Path(path).is_file():
         pytest.fail(f"no test cluster: there is no kubeconfig {path}; start one first")
+    refuse_any_other_cluster(path)
+    return path
+
+
+def refuse_any_other_cluster(path: str) -> None:
+    """End the whole session when a kubeconfig leads to a cluster that was not made for these tests."""
     context = yaml.safe_load(Path(path).read_text()).get("current-context")
     if context not in ALLOWED_CONTEXTS:
         pytest.exit(
@@ -52,7 +57,6 @@ def kubeconfig() -> str:
             "these tests delete what they find and run in throw-away clusters only",
             returncode=4,
         )
-    return path
 
 
 @pytest.fixture(scope="session")

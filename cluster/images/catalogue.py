@@ -17,6 +17,7 @@ RECIPES: dict[str, Callable[[Paths], Image]] = {
     "versitygw": static.versitygw,
     "flink": flink.flink,
     "flink-demo": flink.flink_demo,
+    "flink-next": flink.flink_next,
     "kafka": kafka.kafka,
     "operator": python_apps.operator,
     "demo": python_apps.demo,

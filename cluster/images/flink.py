@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cluster import tools
@@ -123,3 +124,8 @@ def flink_demo(paths: Paths) -> Image:
     extra = layer(paths, "flink-demo", key, fill, owner)
     plain = flink(paths)
     return _image(f"penstock.dev/flink-demo:{FLINK_VERSION}", (*plain.layers, extra))
+
+
+def flink_next(paths: Paths) -> Image:
+    """The same under another name: what a job is moved to when the tests change its image."""
+    return replace(flink_demo(paths), name=f"penstock.dev/flink-demo:{FLINK_VERSION}-next")

@@ -72,7 +72,8 @@ async def _until_first_ends(*tasks: asyncio.Task[object]) -> None:
     for task in pending:
         task.cancel()
     # kopf may take long to let go of its streams; the lease must be given up before the pod is killed.
-    await asyncio.wait(pending, timeout=_LAST_SECONDS)
+    if pending:
+        await asyncio.wait(pending, timeout=_LAST_SECONDS)
     for task in done:
         task.result()
 

@@ -14,20 +14,24 @@ from penstock.model import Note, Observed
 
 log = logging.getLogger(__name__)
 _MESSAGE_LIMIT = 1000
+_NAME_LIMIT = 200
+"""Of the object's name, which may have 253 characters itself, in the event's name."""
 
 
 async def post(kube: Kube, observed: Observed, notes: tuple[Note, ...]) -> None:
     """Post the events of a step."""
-    for note in notes:
+    for number, note in enumerate(notes):
         target = target_of(observed, "" if note.kind == "StreamJob" else note.name)
         if target is None:
             continue
         meta, now = target.metadata, clock.now()
         log.info("%s %s/%s: %s: %s", note.kind, meta.namespace, meta.name, note.reason, note.message)
+        # The number, because two events of a step may be posted in the same millisecond.
+        name = f"{meta.name[:_NAME_LIMIT]}-{now.timestamp():.3f}-{number}".replace(".", "-")
         event = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{meta.name}.{now.timestamp():.6f}".replace(".", "-"), "namespace": meta.namespace},
+            "metadata": {"name": name, "namespace": meta.namespace},
             "involvedObject": {
                 "apiVersion": constants.API_VERSION,
                 "kind": note.kind,

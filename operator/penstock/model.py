@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from penstock.api.checkpoint import Checkpoint, CheckpointStatus
-from penstock.api.reading import Problem
+from penstock.api.reading import Problem, Unreadable
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import StreamJobStatus
@@ -49,6 +49,10 @@ class RunObjects:
     run: str
     manager: Manager = Manager.ABSENT
     manager_message: str = ""
+    manager_made_at: datetime | None = None
+    """When the Job was made."""
+    waits: bool = False
+    """The JobManager's pod has failed, and the Job makes the next one only after its back-off."""
     crash: str = ""
     """The last words of the newest JobManager container that ended with an error."""
     missing: tuple[str, ...] = ()
@@ -114,12 +118,15 @@ class JobListing:
 
 @dataclass(frozen=True)
 class TargetListing:
-    """One Checkpoint's target directory."""
+    """One Checkpoint's own directory: the target of a savepoint, or `chk-N/` of a retained checkpoint."""
 
     complete: StoredState | None = None
     partial: tuple[str, ...] = ()
     """Keys of savepoint directories without `_metadata`, or beside the complete one."""
     keys: int = 0
+    """Keys that are still to go when it is cleared: those in the directory, and those that the tombstone names."""
+    freed: int | None = None
+    """Bytes that its deletion has freed so far, from the tombstone; None when there is no tombstone."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,8 @@ class Observed:
     """How Flink's job result store says that the run ended (FINISHED, CANCELED, FAILED); None: it says nothing."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with the StreamJob's spec beyond what the API server refuses."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Checkpoints of this job that are not among `checkpoints`."""
 
     def objects_of(self, run: str) -> RunObjects:
         """What Kubernetes holds of a run; empty when nothing."""
@@ -214,6 +223,13 @@ class DeleteRun:
 
 
 @dataclass(frozen=True)
+class DeleteManager:
+    """Delete the Job of a run's JobManager, so that it is made again without the back-off of failures long past."""
+
+    run: str
+
+
+@dataclass(frozen=True)
 class DeletePods:
     """Delete ended pods that nobody needs."""
 
@@ -229,12 +245,14 @@ class DeleteHighAvailability:
 
 @dataclass(frozen=True)
 class CreateCheckpoint:
-    """Make the Checkpoint object of a stop or an upgrade; its name is deterministic."""
+    """Make the Checkpoint object of something that no user asked for; its name is deterministic."""
 
     name: str
-    source: Literal["Stop", "Upgrade"]
+    source: Literal["Stop", "Upgrade", "Schedule", "Retained"]
     run: str
     description: str
+    checkpoint_id: int | None = None
+    """Flink's number of it, when it is there already."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +299,23 @@ class DeleteCheckpointData:
 
 
 @dataclass(frozen=True)
+class DeleteRetainedData:
+    """Delete a retained checkpoint of a run that has ended, with the files that nobody else names."""
+
+    checkpoint: str
+    location: str
+    run_ended: bool
+    """Whether nothing of its run writes any more; else nothing is deleted."""
+
+
+@dataclass(frozen=True)
+class ForgetDeletion:
+    """Remove the tombstone of a deletion whose bytes are in the Checkpoint's status."""
+
+    checkpoint: str
+
+
+@dataclass(frozen=True)
 class DeleteJobData:
     """Delete what is left of the job's directory in the store but the directories to keep."""
 
@@ -296,12 +331,23 @@ class DeleteCheckpoint:
     uid: str
 
 
+@dataclass(frozen=True)
+class SayUnreadable:
+    """Write into the status of a Checkpoint why it cannot be read."""
+
+    namespace: str
+    name: str
+    why: str
+
+
 Effect = (
     SetFinalizer
+    | SayUnreadable
     | RecordRevision
     | GrantPermit
     | ApplyRun
     | DeleteRun
+    | DeleteManager
     | DeletePods
     | DeleteHighAvailability
     | CreateCheckpoint
@@ -310,6 +356,8 @@ Effect = (
     | CancelJob
     | DeleteKeys
     | DeleteCheckpointData
+    | DeleteRetainedData
+    | ForgetDeletion
     | DeleteJobData
     | DeleteCheckpoint
 )

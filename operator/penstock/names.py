@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
 
 FLINK_SERVICE_ACCOUNT = "penstock-flink"
 _SHORT = 8
+_MINUTE = "%Y%m%d%H%M"
 
 
 def short(run: str) -> str:
@@ -56,6 +58,25 @@ def revision(job: str, version: int) -> str:
 def stop_checkpoint(job: str, source: str, run: str, attempt: int) -> str:
     """Name of the Checkpoint that a stop or an upgrade takes: the same for the same attempt, whoever asks again."""
     return f"{job}-{source.lower()}-{_digest(run, str(attempt))[:_SHORT]}"
+
+
+def retained_checkpoint(job: str, run: str, number: int) -> str:
+    """Name of the Checkpoint of one that Flink took by itself."""
+    return f"{job}-chk-{short(run)}-{number}"
+
+
+def scheduled_checkpoint(job: str, time: datetime) -> str:
+    """Name of the Checkpoint of one time of the schedule: the same for the same minute, whoever asks again."""
+    return f"{job}-schedule-{time.astimezone(UTC):{_MINUTE}}"
+
+
+def scheduled_time(job: str, name: str) -> datetime | None:
+    """The time in the name of a scheduled Checkpoint; None when it has none."""
+    try:
+        time = datetime.strptime(name.removeprefix(f"{job}-schedule-"), _MINUTE).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return time if scheduled_checkpoint(job, time) == name else None
 
 
 def checkpoint_pointers(job: str, run: str) -> str:

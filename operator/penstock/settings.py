@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Settings:
         """Read the settings.
 
         Raises:
-            ValueError: with the variable's name, when a number is not one or is less than 1.
+            ValueError: with the variable's name, when a number is not one or is less than 1, or there is no such level.
         """
         env = os.environ if environment is None else environment
         found: dict[str, object] = {}
@@ -50,6 +51,8 @@ class Settings:
             value = env.get(f"PENSTOCK_{name.upper()}")
             if value:
                 found[name] = _positive(f"PENSTOCK_{name.upper()}", value)
+        if "log_level" in found:
+            found["log_level"] = _level("PENSTOCK_LOG_LEVEL", str(found["log_level"]))
         watched = env.get("PENSTOCK_WATCH_NAMESPACES", "")
         found["watch_namespaces"] = tuple(part.strip() for part in watched.split(",") if part.strip())
         return cls(**found)  # type: ignore[arg-type]
@@ -61,7 +64,14 @@ class Settings:
 
 
 def _positive(name: str, value: str) -> int:
-    if not value.isdigit() or int(value) < 1:
+    if not value.isdecimal() or int(value) < 1:
         msg = f"{name} must be a whole number of at least 1, not {value!r}"
         raise ValueError(msg)
     return int(value)
+
+
+def _level(name: str, value: str) -> str:
+    if value.upper() not in logging.getLevelNamesMapping():
+        msg = f"{name} must be DEBUG, INFO, WARNING or ERROR, not {value!r}"
+        raise ValueError(msg)
+    return value.upper()

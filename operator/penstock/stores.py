@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import logging
 import re
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from penstock import clock
 from penstock.api import constants
 from penstock.api.base import dump
-from penstock.api.conditions import Condition, set_condition
+from penstock.api.conditions import Condition, ConditionStatus, find_condition, set_condition
 from penstock.api.reading import read
 from penstock.api.store import CheckpointStore, CheckpointStoreStatus
-from penstock.errors import PenstockError, Refused
+from penstock.errors import Refused, RetryLater
 from penstock.kube import resources
-from penstock.kube.client import Kube
-from penstock.world import ANOTHER_CLUSTER, World
+from penstock.kube.client import Kube, Manifest
+from penstock.kube.resources import Resource
+from penstock.world import ANOTHER_CLUSTER, World, belongs_to_another
 
 log = logging.getLogger(__name__)
-_Ready = Literal["True", "False"]
 _READY_SECONDS = 60.0
 _TROUBLE_SECONDS = 5.0
+_GRACE = timedelta(minutes=1)
+"""How long a store that was Ready stays so while it does not answer."""
+_CHECKED_EVERY = timedelta(minutes=10)
+"""How old `lastChecked` may become: written at every look it would be a write a minute for each store."""
 
 
 async def reconcile_store(world: World, name: str) -> float | None:
@@ -35,19 +38,27 @@ async def reconcile_store(world: World, name: str) -> float | None:
         log.warning("CheckpointStore %s: %s", name, "; ".join(map(str, problems)))
         return None
     if store.metadata.terminating:
-        return await _release(world.kube, store)
+        return await _release(world, store)
     if constants.FINALIZER_IN_USE not in store.metadata.finalizers:
         finalizers = [*store.metadata.finalizers, constants.FINALIZER_IN_USE]
         await _patch_finalizers(world.kube, store, finalizers)
         return 0.0
+    return await _look(world, store, clock.now())
+
+
+async def _look(world: World, store: CheckpointStore, now: datetime) -> float:
+    """Ask the store and write what it said."""
     try:
         owner = await _mark(world, store)
         warnings = endpoint_warnings(store) + await (await world.object_store(store)).warnings()
-    except PenstockError as error:
-        await _write(world.kube, store, "False", (error.reason, str(error)), store.status)
+    except Refused as error:
+        await _write(world.kube, store, now, _not_usable(store, error.reason, str(error)))
+        return _TROUBLE_SECONDS
+    except RetryLater as error:
+        await _write(world.kube, store, now, _not_answering(store, now, str(error)))
         return _TROUBLE_SECONDS
     status = store.status.model_copy(update={"cluster_id": owner, "warnings": warnings})
-    await _write(world.kube, store, "True", ("Answers", "the bucket answers and is this cluster's"), status)
+    await _write(world.kube, store, now, _answers(store), status)
     return _READY_SECONDS
 
 
@@ -56,10 +67,13 @@ async def _mark(world: World, store: CheckpointStore) -> str:
 
     Raises:
         Refused: when the mark names another cluster: nothing may be written or deleted there.
+        RetryLater: when the store or the API server does not answer.
     """
     client = await world.object_store(store)
     space = await world.kube.get(resources.NAMESPACES, None, "kube-system")
-    uid = str(space["metadata"]["uid"]) if space else ""
+    if space is None:
+        raise RetryLater("there is no namespace kube-system, whose uid says which cluster this is")
+    uid = str(space["metadata"]["uid"])
     key = client.place.mark()
     mark = await client.read_json(key)
     if mark is None:
@@ -93,29 +107,45 @@ def endpoint_warnings(store: CheckpointStore) -> tuple[str, ...]:
     return (told,)
 
 
-async def _release(kube: Kube, store: CheckpointStore) -> float | None:
+# ---------------------------------------------------------------- on deletion
+
+
+async def _release(world: World, store: CheckpointStore) -> float | None:
     """A store that jobs or Checkpoints still name cannot go."""
     if constants.FINALIZER_IN_USE not in store.metadata.finalizers:
         return None
     name = store.metadata.name
-    users = [
-        f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}"
-        for item in await kube.find(resources.STREAM_JOBS, None)
-        if item["spec"]["checkpoints"]["store"] == name
-    ]
-    users += [
-        f"Checkpoint {item['metadata']['namespace']}/{item['metadata']['name']}"
-        for item in await kube.find(resources.CHECKPOINTS, None)
-        if (item.get("status") or {}).get("store") == name
-        and (item.get("status") or {}).get("phase") in ("Creating", "Present")
-    ]
+    users = [_named(item) for item in await _all(world, resources.STREAM_JOBS) if _names_store(item, name)]
+    users += [_named(item) for item in await _all(world, resources.CHECKPOINTS) if _has_data_in(item, name)]
     if users:
         message = f"still used by {len(users)} objects, first {users[0]}: delete them first"
-        await _write(kube, store, "False", ("InUse", message), store.status)
+        await _write(world.kube, store, clock.now(), _not_usable(store, "InUse", message))
         return _TROUBLE_SECONDS
     others = [each for each in store.metadata.finalizers if each != constants.FINALIZER_IN_USE]
-    await _patch_finalizers(kube, store, others)
+    await _patch_finalizers(world.kube, store, others)
     return None
+
+
+async def _all(world: World, resource: Resource) -> list[Manifest]:
+    """The objects of all namespaces that are watched: in others there may be no right to look."""
+    namespaces = world.settings.watch_namespaces or (None,)
+    return [item for space in namespaces for item in await world.kube.find(resource, space)]
+
+
+def _named(item: Manifest) -> str:
+    return f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}"
+
+
+def _names_store(job: Manifest, store: str) -> bool:
+    return bool(job["spec"]["checkpoints"]["store"] == store)
+
+
+def _has_data_in(checkpoint: Manifest, store: str) -> bool:
+    """Whether a Checkpoint has data there, or may still get some: one past its time is followed until it is settled."""
+    status = checkpoint.get("status") or {}
+    phase = status.get("phase")
+    followed = phase == "Timeout" and status.get("settled") is False
+    return status.get("store") == store and (phase in ("Creating", "Present") or followed)
 
 
 async def _patch_finalizers(kube: Kube, store: CheckpointStore, finalizers: list[str]) -> None:
@@ -124,20 +154,82 @@ async def _patch_finalizers(kube: Kube, store: CheckpointStore, finalizers: list
     await kube.merge(resources.STORES, None, meta.name, patch)
 
 
+# ---------------------------------------------------------------- what is said
+
+
+def _answers(store: CheckpointStore) -> tuple[Condition, ...]:
+    said = ("Answers", "the bucket answers and is this cluster's")
+    return (
+        _is(store, constants.READY, "True", *said),
+        _is(store, constants.RECONCILING, "False", *said),
+        _is(store, constants.STALLED, "False", *said),
+    )
+
+
+def _not_usable(store: CheckpointStore, reason: str, message: str) -> tuple[Condition, ...]:
+    """Somebody must change something."""
+    said = (reason, message)
+    foreign = _foreign(store) if reason != ANOTHER_CLUSTER else None
+    return (
+        foreign or _is(store, constants.READY, "False", *said),
+        _is(store, constants.RECONCILING, "False", *said),
+        _is(store, constants.STALLED, "True", *said),
+    )
+
+
+def _not_answering(store: CheckpointStore, now: datetime, message: str) -> tuple[Condition, ...]:
+    """Nobody knows: what was Ready stays so for a while, and then is Unknown, but not False."""
+    said = ("NotAnswering", message)
+    ready = _foreign(store) or _still_ready(store, now) or _is(store, constants.READY, "Unknown", *said)
+    return (
+        ready,
+        _is(store, constants.RECONCILING, "True", *said),
+        _is(store, constants.STALLED, "True" if ready.status == "False" else "False", *said),
+    )
+
+
+def _still_ready(store: CheckpointStore, now: datetime) -> Condition | None:
+    """The Ready condition as it stands while its grace lasts, which began when Reconciling became True."""
+    ready = find_condition(store.status.conditions, constants.READY)
+    if ready is None or ready.status != "True" or ready.observed_generation != store.metadata.generation:
+        return None
+    reconciling = find_condition(store.status.conditions, constants.RECONCILING)
+    silent = reconciling is not None and reconciling.status == "True"
+    since = reconciling.last_transition_time if reconciling is not None and silent else None
+    return ready if now - (since or now) < _GRACE else None
+
+
+def _foreign(store: CheckpointStore) -> Condition | None:
+    """The Ready condition of a store whose mark was another cluster's when it was last read.
+
+    It stands until the mark is read again: what deletes data in the store asks for it, and trouble proves nothing else.
+    """
+    return find_condition(store.status.conditions, constants.READY) if belongs_to_another(store) else None
+
+
+def _is(store: CheckpointStore, kind: str, status: ConditionStatus, reason: str, message: str) -> Condition:
+    generation = store.metadata.generation
+    return Condition(type=kind, status=status, reason=reason, message=message, observed_generation=generation)
+
+
 async def _write(
-    kube: Kube, store: CheckpointStore, ready: _Ready, said: tuple[str, str], status: CheckpointStoreStatus
+    kube: Kube,
+    store: CheckpointStore,
+    now: datetime,
+    said: tuple[Condition, ...],
+    status: CheckpointStoreStatus | None = None,
 ) -> None:
-    reason, message = said
-    now, generation = clock.now(), store.metadata.generation
-    conditions = store.status.conditions
-    stalled: _Ready = "False" if ready == "True" else "True"
-    for kind, state in ((constants.READY, ready), (constants.STALLED, stalled)):
-        condition = Condition(type=kind, status=state, reason=reason, message=message, observed_generation=generation)
+    """Write the status if it says anything new, or if `lastChecked` has become too old."""
+    old = store.status
+    conditions = old.conditions
+    for condition in said:
         conditions = set_condition(conditions, condition, now)
-    new = status.model_copy(update={"conditions": conditions, "observed_generation": generation})
-    if dump(new) == dump(store.status):
+    new = (status or old).model_copy(update={"conditions": conditions})
+    new = new.model_copy(update={"observed_generation": store.metadata.generation})
+    fresh = old.last_checked is not None and now - old.last_checked < _CHECKED_EVERY
+    if fresh and dump(new) == dump(old):
         return
-    new = new.model_copy(update={"last_checked": _whole(now)})
+    new = new.model_copy(update={"last_checked": now.replace(microsecond=0)})
     meta = {"name": store.metadata.name, "uid": store.metadata.uid, "resourceVersion": store.metadata.resource_version}
     await kube.replace_status(
         resources.STORES,
@@ -149,7 +241,3 @@ async def _write(
             "status": dump(new),
         },
     )
-
-
-def _whole(now: datetime) -> datetime:
-    return now.replace(microsecond=0)

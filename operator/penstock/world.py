@@ -28,7 +28,7 @@ class World:
     settings: Settings
     kube: Kube
     flink: FlinkRest
-    _stores: dict[str, tuple[tuple[str, str], ObjectStore]] = field(default_factory=dict)
+    _stores: dict[str, tuple[tuple[str, str, str], ObjectStore]] = field(default_factory=dict)
 
     def flink_address(self, host: str) -> str:
         """Base URL of a JobManager's REST API."""
@@ -38,7 +38,7 @@ class World:
         """The client of a store; made anew when the store or its Secret has changed.
 
         Raises:
-            Refused: when the Secret or one of its keys is missing.
+            Refused: when the Secret or one of its keys is missing, or the endpoint or the region cannot be one.
             RetryLater: when the API server does not answer.
         """
         reference = store.spec.credentials.secret_ref if store.spec.credentials else None
@@ -51,7 +51,8 @@ class World:
             version = secret["metadata"]["resourceVersion"]
             access_key = _key(secret, reference.name, constants.SECRET_ACCESS_KEY_ID)
             secret_key = _key(secret, reference.name, constants.SECRET_SECRET_ACCESS_KEY)
-        name, known = store.metadata.name, (str(store.metadata.generation), version)
+        # The uid too: a store that is deleted and made again under its name begins with generation 1 again.
+        name, known = store.metadata.name, (store.metadata.uid, str(store.metadata.generation), version)
         cached = self._stores.get(name)
         if cached is not None and cached[0] == known:
             return cached[1]
@@ -75,11 +76,14 @@ def place_of(store: CheckpointStore) -> Place:
 
 
 def _key(secret: dict[str, dict[str, str]], name: str, key: str) -> str:
-    value = (secret.get("data") or {}).get(key)
+    try:
+        value = base64.b64decode((secret.get("data") or {}).get(key) or "").decode().strip()
+    except ValueError:
+        value = ""  # the error of a text that is none would quote it
     if not value:
-        msg = f"Secret {name} has no key {key}; it needs accessKeyId and secretAccessKey"
+        msg = f"Secret {name} has no text in key {key}; it needs accessKeyId and secretAccessKey"
         raise Refused(msg, "SecretIncomplete")
-    return base64.b64decode(value).decode().strip()
+    return value
 
 
 def target_directory(place: Place, checkpoint: Checkpoint) -> str:
@@ -94,6 +98,22 @@ def target_directory(place: Place, checkpoint: Checkpoint) -> str:
     owned = place.savepoint_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
     if owned is None or owned != directory:
         msg = f"status.targetDirectory {uri} is not a directory of this job in {place.bucket}: it is not touched"
+        raise Refused(msg, "PlaceNotOurs")
+    return owned
+
+
+def retained_directory(place: Place, checkpoint: Checkpoint) -> str:
+    """The key prefix of a Retained Checkpoint's own directory, `checkpoints/<run>/chk-N/` of this namespace and job.
+
+    Raises:
+        Refused: when the status names a place that is not: it is neither read nor deleted.
+    """
+    uri = checkpoint.status.location or ""
+    key = place.key_of(uri)
+    directory = f"{key}/" if key else ""
+    owned = place.retained_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
+    if owned is None or owned != directory:
+        msg = f"status.location {uri} is not a checkpoint of this job in {place.bucket}: it is not touched"
         raise Refused(msg, "PlaceNotOurs")
     return owned
 

@@ -108,9 +108,9 @@ class Lab:
         """Number of the newest complete checkpoint."""
         return int((self.job(name).get("latestCheckpoint") or {}).get("checkpointId", 0))
 
-    def pods(self, component: str) -> list[dict[str, Any]]:
-        """The live pods of a component."""
-        items = self.items("pods", "-l", f"penstock.dev/component={component}")
+    def pods(self, component: str, name: str = "flights") -> list[dict[str, Any]]:
+        """The live pods of a component of a StreamJob."""
+        items = self.items("pods", "-l", f"penstock.dev/component={component},penstock.dev/job={name}")
         return [each for each in items if each["status"].get("phase") in ("Pending", "Running")]
 
     def kill(self, component: str) -> None:

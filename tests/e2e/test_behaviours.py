@@ -18,7 +18,7 @@ CREATE TEMPORARY TABLE numbers (id INT) WITH (
 CREATE TEMPORARY TABLE nowhere (id INT, seen BIGINT) WITH ('connector' = 'blackhole');
 INSERT INTO nowhere SELECT id, COUNT(*) FROM numbers GROUP BY id;
 """
-BOUNDED = ENDLESS.replace("'rows-per-second' = '50'", "'number-of-rows' = '100'")
+BOUNDED = ENDLESS.replace("'rows-per-second' = '50'", "'number-of-rows' = '${secret:limits/rows}'")
 
 
 def stream_job(lab: Lab, name: str, script: str, **spec: Any) -> dict[str, Any]:
@@ -94,7 +94,8 @@ def test_the_newest_two_are_kept_and_the_bytes_of_the_others_are_gone(counter: L
     assert first["targetDirectory"].removeprefix("s3://penstock/") not in "".join(kept)
     assert any(key.startswith(pinned["location"].removeprefix("s3://penstock/")) for key in kept)
     assert [phase(lab, name) for name in ("two", "three", "four")] == ["Present"] * 3
-    assert lab.get("checkpoint", "one")["status"]["bytesFreed"] == first["sizeBytes"]
+    freed = lab.get("checkpoint", "one")["status"]["bytesFreed"] - first["sizeBytes"]
+    assert 0 < freed < 2000, "its penstock.json went along"
     assert not lab.keys(lab.directory("counter") + "tombstones/")
 
 
@@ -175,7 +176,7 @@ def test_three_job_managers_die_one_after_the_other(counter: Lab) -> None:
     killed: set[str] = set()
 
     def another_dies() -> bool:
-        for pod in lab.pods("jobmanager"):
+        for pod in lab.pods("jobmanager", "counter"):
             name = pod["metadata"]["name"]
             if name not in killed and "deletionTimestamp" not in pod["metadata"]:
                 killed.add(name)
@@ -193,7 +194,7 @@ def test_stopping_without_a_savepoint_keeps_the_newest_checkpoint(counter: Lab) 
     lab.patch({"state": "Stopped", "checkpoints": {"onStop": "LatestCheckpoint"}}, "counter")
     lab.until("it is stopped", lambda: lab.job("counter").get("state") == "Stopped")
     number = lab.latest("counter")
-    assert not lab.pods("jobmanager")
+    assert not lab.pods("jobmanager", "counter")
     lab.patch({"state": "Running"}, "counter")
     status = lab.until("it runs again", lambda: lab.runs("counter"))
     assert status["startedFrom"]["kind"] == "Retained"
@@ -237,9 +238,21 @@ def test_a_checkpoint_of_a_job_that_is_gone_can_still_be_deleted_with_its_data(c
 def test_a_job_that_has_read_everything_is_finished_and_never_run_again(lab: Lab) -> None:
     lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))
     lab.create(stream_job(lab, "hundred", BOUNDED))
+    words = 'CreateContainerConfigError secret "limits" not found'
+    lab.until(
+        "it says which Secret is missing",
+        lambda: words in lab.condition("streamjob", "hundred", "Reconciling").get("message", ""),
+    )
+    run = lab.job("hundred")["run"]["id"]
+    # Nothing was used up by the wait: the very pod that waited goes on, with the permit.
+    assert lab.get("configmap", f"hundred-{run[:8]}-permit")
+    limits = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "limits"}, "stringData": {"rows": "100"}}
+    lab.create(limits)
     status = lab.until("it is finished", lambda: (s := lab.job("hundred")).get("state") == "Finished" and s)
-    run = status["run"]["id"]
-    lab.until("its pods are gone", lambda: not lab.pods("jobmanager") and not lab.pods("taskmanager"))
+    assert status["run"]["id"] == run
+    lab.until(
+        "its pods are gone", lambda: not lab.pods("jobmanager", "hundred") and not lab.pods("taskmanager", "hundred")
+    )
     lab.patch({"parallelism": 2}, "hundred")
     generation = lab.get("streamjob", "hundred")["metadata"]["generation"]
     lab.until("the change is seen", lambda: lab.job("hundred").get("observedGeneration") == generation)
@@ -247,6 +260,7 @@ def test_a_job_that_has_read_everything_is_finished_and_never_run_again(lab: Lab
     assert (after["state"], after["run"]["id"]) == ("Finished", run)
     assert after.get("intent") is None
     lab.kubectl("delete", "streamjob", "hundred", "--timeout=60s", seconds=70)
+    lab.kubectl("delete", "secret", "limits")
 
 
 def test_a_script_that_flink_refuses_says_why_and_can_be_mended(lab: Lab) -> None:

@@ -74,19 +74,25 @@ def test_a_place_that_another_cluster_has_marked_is_not_used(lab: Lab, made: lis
 
 
 @pytest.mark.parametrize(
-    ("name", "spec", "reason", "says"),
+    ("name", "spec", "status", "reason", "says"),
     [
-        ("no-secret", {"credentials": {"secretRef": {"name": "nobody"}}}, "SecretNotFound", "spec.credentials"),
-        ("no-bucket", {"bucket": "nowhere"}, "NoSuchBucket", "nowhere"),
-        ("no-server", {"endpoint": "http://nobody.penstock-e2e.svc:7070"}, "Unknown", "nobody"),
+        (
+            "no-secret",
+            {"credentials": {"secretRef": {"name": "nobody"}}},
+            "False",
+            "SecretNotFound",
+            "spec.credentials",
+        ),
+        ("no-bucket", {"bucket": "nowhere"}, "False", "NoSuchBucket", "nowhere"),
+        ("no-server", {"endpoint": "http://nobody.penstock-e2e.svc:7070"}, "Unknown", "NotAnswering", "nobody"),
     ],
 )
 def test_a_store_that_cannot_be_used_says_why(  # noqa: PLR0917
-    lab: Lab, made: list[str], name: str, spec: dict[str, Any], reason: str, says: str
+    lab: Lab, made: list[str], name: str, spec: dict[str, Any], status: str, reason: str, says: str
 ) -> None:
     create(lab, made, name, **spec)
     found = lab.until(f"{name} is not Ready: {reason}", lambda: ready(lab, name, reason))
-    assert found["status"] == "False"
+    assert found["status"] == status
     assert says in found["message"]
     assert "secret-" not in found["message"]
 

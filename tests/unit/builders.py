@@ -112,7 +112,7 @@ def live(began: StartedFrom | None = None, **more: Any) -> dict[str, Any]:
 
 def ended(end_state: str, **more: Any) -> dict[str, Any]:
     """The status of a StreamJob whose last run has ended."""
-    return live(run={"ended_at": BEFORE, "end_state": end_state} | more.pop("run", {}), **more)
+    return live(run={"ended_at": BEFORE, "end_state": end_state, "swept": True} | more.pop("run", {}), **more)
 
 
 def start_intent(began: StartedFrom | None = None, **more: Any) -> StartIntent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,11 +22,15 @@ class FakeKube:
 
     def __init__(self, *manifests: Manifest) -> None:
         self.objects: dict[tuple[str, str, str], Manifest] = {}
+        self.closed = False
         self.calls: list[tuple[str, str, str]] = []
         self.before: Callable[[str, str, str], None] = lambda _verb, _kind, _name: None
         self._version = 0
         for manifest in manifests:
             self._put(resource_of(manifest), copy.deepcopy(manifest))
+
+    async def close(self) -> None:
+        self.closed = True
 
     def of(self, kind: str) -> dict[str, Manifest]:
         """Objects of a kind by name."""
@@ -94,11 +98,15 @@ class FakeKube:
         self._live(resource, manifest)
         return self._put(resource, copy.deepcopy(manifest))
 
-    async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Manifest) -> Manifest:
+    async def merge(
+        self, resource: Resource, namespace: str | None, name: str, patch: Manifest, *, part: str = ""
+    ) -> Manifest:
         self._called("merge", resource, name)
         meta = {"name": name, "namespace": namespace} | patch["metadata"]
         live = self._live(resource, {"metadata": meta})
         merged = live["metadata"] | {key: value for key, value in patch["metadata"].items() if key != "resourceVersion"}
+        if part == "status":
+            return self._put(resource, live | {"status": (live.get("status") or {}) | patch["status"]})
         return self._put(resource, live | {"metadata": merged})
 
     async def delete(
@@ -122,6 +130,7 @@ class FakeStore:
         self.place = place
         self.keys: dict[str, bytes | dict[str, Any]] = dict(keys or {})
         self.deleted: list[str] = []
+        self.warned: tuple[str, ...] = ()
         self.calls: list[tuple[str, str]] = []
         self.before: Callable[[str, str], None] = lambda _verb, _key: None
 
@@ -129,9 +138,13 @@ class FakeStore:
         self.before(verb, key)
         self.calls.append((verb, key))
 
+    def size_of(self, _key: str) -> int:
+        """Ten bytes, whatever it holds."""
+        return 10
+
     async def list(self, prefix: str) -> tuple[Stored, ...]:
         self._called("list", prefix)
-        return tuple(Stored(key, 10, MODIFIED) for key in sorted(self.keys) if key.startswith(prefix))
+        return tuple(Stored(key, self.size_of(key), MODIFIED) for key in sorted(self.keys) if key.startswith(prefix))
 
     async def folders(self, prefix: str) -> tuple[str, ...]:
         self._called("list", prefix)
@@ -143,10 +156,23 @@ class FakeStore:
         found = self.keys.get(key)
         return found[:first] if isinstance(found, bytes) else None
 
+    async def head(self, key: str) -> Stored | None:
+        self._called("head", key)
+        return Stored(key, self.size_of(key), MODIFIED) if key in self.keys else None
+
+    async def consume(self, key: str, use: Callable[[Iterator[bytes]], Any]) -> Any:
+        self._called("read", key)
+        found = self.keys.get(key)
+        return use(iter([found])) if isinstance(found, bytes) else None
+
     async def read_json(self, key: str) -> dict[str, Any] | None:
         self._called("read", key)
         found = self.keys.get(key)
         return found if isinstance(found, dict) else None
+
+    async def warnings(self) -> tuple[str, ...]:
+        self._called("warnings", "")
+        return self.warned
 
     async def write_json(self, key: str, value: dict[str, Any]) -> None:
         self._called("write", key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from tests.unit.builders import JOB, NAMESPACE, NOW, RUN, checkpoint, job, live,
 from tests.unit.world import FakeWorld, manifest
 
 KEY = JobKey(NAMESPACE, JOB)
+HOUR = timedelta(hours=1)
+SCHEDULED = names.scheduled_checkpoint(JOB, NOW)
 
 
 @pytest.fixture(autouse=True)
@@ -26,11 +29,11 @@ def pass_of(world: FakeWorld) -> Any:
     return Reconciler(given)
 
 
-def running(*more: Any, status: dict[str, Any] | None = None) -> FakeWorld:
+def running(*more: Any, status: dict[str, Any] | None = None, **spec: Any) -> FakeWorld:
     labels = {"app": names.cluster_id(JOB, RUN), "type": "flink-native-kubernetes"}
     pointers = {"name": names.checkpoint_pointers(JOB, RUN), "namespace": NAMESPACE, "labels": labels}
     objects = [*everything(context()), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": pointers}]
-    return FakeWorld(manifest(job(status or live())), *objects, *(manifest(each) for each in more))
+    return FakeWorld(manifest(job(status or live(), **spec)), *objects, *(manifest(each) for each in more))
 
 
 def fail(error: Exception, *verbs: tuple[str, str]) -> Any:
@@ -71,6 +74,25 @@ async def test_an_effect_comes_before_the_status_that_says_it_is_done():
     await pass_of(world).reconcile(KEY)
     written = [(verb, kind) for verb, kind, _ in world.kube.calls if verb not in ("get", "find")]
     assert written == [("create", "ControllerRevision"), ("create", "ConfigMap"), ("status", "StreamJob")]
+
+
+async def test_of_an_object_that_cannot_be_made_the_job_tells_and_goes_on():
+    due = {"followed": "0 * * * * UTC", "last_time": NOW, "next_time": NOW + HOUR, "creating": SCHEDULED}
+    told = live(schedule=due, latest_checkpoint=None)
+    world = running(status=told, checkpoints={"schedule": {"cron": "0 * * * *"}})
+    world.kube.before = fail(Refused("quota exceeded", "Forbidden", 403), ("create", "Checkpoint"))
+    reconciler = pass_of(world)
+    with pytest.raises(Stale):  # the job's own step has written its status, and the error is written by the next pass
+        await reconciler.reconcile(KEY)
+    assert world.kube.of("StreamJob")[JOB]["status"]["latestCheckpoint"]["checkpointId"] == 7
+    assert await reconciler.reconcile(KEY) is not None
+    status = world.kube.of("StreamJob")[JOB]["status"]
+    assert (status["lastError"]["message"], status["schedule"]["creating"]) == ("quota exceeded", SCHEDULED)
+    world.kube.before = lambda _verb, _kind, _name: None
+    await reconciler.reconcile(KEY)
+    made = world.kube.of("Checkpoint")[SCHEDULED]
+    assert (made["spec"]["source"], made["spec"]["origin"]) == ("Schedule", {"run": RUN})
+    assert made["metadata"]["finalizers"] == ["penstock.dev/data"]
 
 
 async def test_a_failing_effect_keeps_the_status_that_follows_it_from_being_written():

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from penstock.act.jobs import job_of
 from penstock.api.base import format_time
-from penstock.api.checkpoint import Checkpoint
+from penstock.api.checkpoint import Checkpoint, Source
+from penstock.api.streamjob_status import StartIntent
 from penstock.build.checkpoint import note
 from penstock.errors import Refused, RetryLater
-from penstock.model import DeleteCheckpointData, DeleteJobData, DeleteKeys, Observed, WriteNote
+from penstock.inventory import tombstone
+from penstock.inventory.deletion import delete_retained, delete_savepoint
+from penstock.inventory.references import complete_states, unnamed
+from penstock.inventory.tombstone import Subject
+from penstock.model import (
+    DeleteCheckpointData,
+    DeleteJobData,
+    DeleteKeys,
+    DeleteRetainedData,
+    ForgetDeletion,
+    Observed,
+    WriteNote,
+)
 from penstock.store.client import ObjectStore
-from penstock.store.layout import METADATA, NOTE
-from penstock.world import World, belongs_to_another, target_directory
+from penstock.store.layout import METADATA, NOTE, Place
+from penstock.world import World, belongs_to_another, retained_directory, target_directory
 
-_SLICE = 10_000
-"""Keys that one pass deletes at most; the next pass goes on."""
+_ROUNDS = 3
 
 
 async def write_note(world: World, observed: Observed, effect: WriteNote) -> None:
@@ -35,47 +47,78 @@ async def delete_keys(world: World, observed: Observed, effect: DeleteKeys) -> N
 
 
 async def delete_checkpoint_data(world: World, observed: Observed, effect: DeleteCheckpointData) -> None:
-    """Delete a Checkpoint's directory: tombstone, `_metadata` first, then the rest, the note and the tombstone last.
-
-    Without its `_metadata` nothing can be restored from what is left, so a crash in between never leaves something that
-    looks whole; the next pass goes on from what is listed.
-    """
+    """Delete a Checkpoint's directory, or a slice of it: what is left is found by the next pass."""
     client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
-    meta = checkpoint.metadata
     directory = target_directory(client.place, checkpoint)
-    home = client.place.directory_of(directory, meta.namespace, checkpoint.spec.job_ref.name)
-    if home is None:
-        msg = f"{directory} is not a directory of this job: nothing was deleted"
-        raise Refused(msg, "PlaceNotOurs")
-    keys = sorted((item.key for item in await client.list(directory)), key=lambda key: not key.endswith("/" + METADATA))
-    keys = keys[:_SLICE]
-    tombstone = client.place.tombstone(home, meta.uid)
-    await client.write_json(
-        tombstone, {"checkpoint": meta.name, "uid": meta.uid, "time": format_time(observed.now), "keys": keys}
-    )
-    await client.delete([key for key in keys if key.endswith("/" + METADATA)])
-    await client.delete([key for key in keys if not key.endswith("/" + METADATA) and key != directory + NOTE])
-    rest = [item.key for item in await client.list(directory)]
-    if rest == [directory + NOTE]:
-        await client.delete(rest)
-        rest = []
-    if not rest:
-        await client.delete([tombstone])
+    home = _home(client.place, checkpoint, directory)
+    await delete_savepoint(client, _subject(observed, checkpoint, home, directory))
+
+
+async def delete_retained_data(world: World, observed: Observed, effect: DeleteRetainedData) -> None:
+    """Delete a retained checkpoint of an ended run, or a slice of it, with the files that no other state names."""
+    client = await _client(world, observed)
+    checkpoint = _checkpoint(observed, effect.checkpoint)
+    directory = retained_directory(client.place, checkpoint)
+    subject = _subject(observed, checkpoint, _home(client.place, checkpoint, directory), directory)
+    await delete_retained(client, subject, run_ended=effect.run_ended, live=_live_runs(observed))
+
+
+async def forget_deletion(world: World, observed: Observed, effect: ForgetDeletion) -> None:
+    """Remove the tombstone: what it says is in the status."""
+    client = await _client(world, observed)
+    checkpoint = _checkpoint(observed, effect.checkpoint)
+    place_of = retained_directory if checkpoint.spec.source is Source.RETAINED else target_directory
+    directory = place_of(client.place, checkpoint)
+    await tombstone.forget(client, _home(client.place, checkpoint, directory), checkpoint.metadata.uid)
 
 
 async def delete_job_data(world: World, observed: Observed, effect: DeleteJobData) -> None:
-    """Delete the job's directory but the savepoints that Checkpoints still name."""
+    """Delete the job's directory but what Checkpoints still name: their directories, and the files that they need.
+
+    Not in slices: the job is going, and nothing else of it waits. Listed again until nothing comes.
+    """
     client = await _client(world, observed)
     meta = job_of(observed).metadata
     home = client.place.job(meta.namespace, meta.name, effect.job_uid)
     keep = tuple(f"{key}/" for uri in effect.keep if (key := client.place.key_of(uri)) is not None)
-    items = (
-        [item for item in await client.list(home) if not item.key.startswith(keep)] if keep else await client.list(home)
-    )
-    keys = [item.key for item in items]
-    await client.delete([key for key in keys if key.endswith("/" + METADATA)])
-    await client.delete([key for key in keys if not key.endswith("/" + METADATA)])
+    for _ in range(_ROUNDS):
+        listed = [item.key for item in await client.list(home)]
+        keys = {key for key in listed if not key.startswith(keep)} if keep else set(listed)
+        # A kept savepoint needs its directory alone; a retained checkpoint also files that it shares with others.
+        states = complete_states(home, listed)
+        kept = [key for key in states if key not in keys and key.startswith(home + "checkpoints/")]
+        if kept and keys:
+            keys = await unnamed(client, kept, keys)
+        if not keys:
+            return
+        first = sorted(key for key in keys if key.endswith("/" + METADATA))
+        await client.delete(first)
+        # Markers of directories after what is in them.
+        await client.delete(sorted(keys.difference(first), key=lambda key: (key.endswith("/"), key)))
+    raise RetryLater(f"{home} is still not empty after {_ROUNDS} rounds: somebody writes into it")
+
+
+def _home(place: Place, checkpoint: Checkpoint, directory: str) -> str:
+    home = place.directory_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
+    if home is None:
+        raise Refused(f"{directory} is not a directory of this job: nothing was deleted", "PlaceNotOurs")
+    return home
+
+
+def _subject(observed: Observed, checkpoint: Checkpoint, home: str, directory: str) -> Subject:
+    return Subject(home, directory, checkpoint.metadata.name, checkpoint.metadata.uid, format_time(observed.now))
+
+
+def _live_runs(observed: Observed) -> set[str]:
+    """Runs that may still write: what Kubernetes holds anything of, and what the status does not know to have ended."""
+    live = {each.run for each in observed.runs if each.objects or each.pods}
+    status = observed.job.status if observed.job else None
+    if status is not None and status.run is not None and status.run.ended_at is None:
+        live.add(status.run.id)
+    if status is not None and isinstance(status.intent, StartIntent):
+        live.add(status.intent.run)
+    return live
 
 
 def _checkpoint(observed: Observed, name: str) -> Checkpoint:

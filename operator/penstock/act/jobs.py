@@ -1,15 +1,16 @@
-"""Effects on Penstock's own objects: finalizers, job versions, Checkpoints that a stop makes."""
+"""Effects on Penstock's own objects: finalizers, job versions, the Checkpoints that it makes."""
 
 from __future__ import annotations
 
 from penstock.api import constants
+from penstock.api.base import format_time
 from penstock.api.meta import ObjectMeta
 from penstock.api.streamjob import StreamJob
 from penstock.build import run as build
-from penstock.build.checkpoint import stop_checkpoint
+from penstock.build.checkpoint import operator_made
 from penstock.errors import RetryLater
 from penstock.kube import resources
-from penstock.model import CreateCheckpoint, DeleteCheckpoint, Observed, RecordRevision, SetFinalizer
+from penstock.model import CreateCheckpoint, DeleteCheckpoint, Observed, RecordRevision, SayUnreadable, SetFinalizer
 from penstock.world import World
 
 
@@ -30,6 +31,29 @@ async def set_finalizer(world: World, observed: Observed, effect: SetFinalizer) 
     await world.kube.merge(resource, meta.namespace, meta.name, patch)
 
 
+async def say_unreadable(world: World, observed: Observed, effect: SayUnreadable) -> None:
+    """Set Stalled on a Checkpoint that does not fit the models; all else in it stays as it is."""
+    stored = await world.kube.get(resources.CHECKPOINTS, effect.namespace, effect.name)
+    if stored is None:
+        return
+    told = {
+        "type": constants.STALLED,
+        "status": "True",
+        "reason": constants.UNREADABLE,
+        "message": effect.why,
+        "lastTransitionTime": format_time(observed.now),
+        "observedGeneration": stored["metadata"]["generation"],
+    }
+    others = [
+        each for each in (stored.get("status") or {}).get("conditions") or [] if each.get("type") != constants.STALLED
+    ]
+    patch = {
+        "metadata": {"resourceVersion": stored["metadata"]["resourceVersion"]},
+        "status": {"conditions": [*others, told]},
+    }
+    await world.kube.merge(resources.CHECKPOINTS, effect.namespace, effect.name, patch, part="status")
+
+
 async def record_revision(world: World, observed: Observed, effect: RecordRevision) -> None:
     """Make the ControllerRevision; one of this job that is there already is the same one.
 
@@ -44,8 +68,8 @@ async def record_revision(world: World, observed: Observed, effect: RecordRevisi
 
 
 async def create_checkpoint(world: World, observed: Observed, effect: CreateCheckpoint) -> None:
-    """Make the Checkpoint of a stop; its name is deterministic, so one that is there already is the same one."""
-    await world.kube.create(stop_checkpoint(job_of(observed), effect))
+    """Make a Checkpoint; its name is deterministic, so one that is there already is the same one."""
+    await world.kube.create(operator_made(job_of(observed), effect))
 
 
 async def delete_checkpoint(world: World, observed: Observed, effect: DeleteCheckpoint) -> None:

@@ -17,6 +17,8 @@ async def carry_out(world: World, observed: Observed, effect: Effect) -> None:  
     match effect:
         case model.SetFinalizer():
             await jobs.set_finalizer(world, observed, effect)
+        case model.SayUnreadable():
+            await jobs.say_unreadable(world, observed, effect)
         case model.RecordRevision():
             await jobs.record_revision(world, observed, effect)
         case model.CreateCheckpoint():
@@ -29,6 +31,8 @@ async def carry_out(world: World, observed: Observed, effect: Effect) -> None:  
             await runs.apply_run(world, observed, effect)
         case model.DeleteRun():
             await runs.delete_run(world, observed, effect)
+        case model.DeleteManager():
+            await runs.delete_manager(world, observed, effect)
         case model.DeletePods():
             await runs.delete_pods(world, observed, effect)
         case model.TriggerSavepoint():
@@ -43,5 +47,9 @@ async def carry_out(world: World, observed: Observed, effect: Effect) -> None:  
             await data.delete_keys(world, observed, effect)
         case model.DeleteCheckpointData():
             await data.delete_checkpoint_data(world, observed, effect)
+        case model.DeleteRetainedData():
+            await data.delete_retained_data(world, observed, effect)
+        case model.ForgetDeletion():
+            await data.forget_deletion(world, observed, effect)
         case model.DeleteJobData():
             await data.delete_job_data(world, observed, effect)

@@ -13,6 +13,7 @@ from penstock.model import (
     ApplyRun,
     CancelJob,
     DeleteHighAvailability,
+    DeleteManager,
     DeletePods,
     DeleteRun,
     GrantPermit,
@@ -43,15 +44,25 @@ async def apply_run(world: World, observed: Observed, effect: ApplyRun) -> None:
 
 
 async def delete_run(world: World, observed: Observed, effect: DeleteRun) -> None:
-    """Delete everything that a run was made of; pods go with their owners."""
+    """Delete everything that a run was made of; pods go with their owners.
+
+    The Secret is not the last: the operator may not read Secrets, and sees only by what else is left that it is not
+    done.
+    """
     meta = job_of(observed).metadata
     job, run, space = meta.name, effect.run, meta.namespace
     await world.kube.delete(resources.JOBS, space, names.job_manager(job, run))
     await world.kube.delete(resources.DEPLOYMENTS, space, names.task_manager(job, run))
     await world.kube.delete(resources.SERVICES, space, names.job_manager(job, run))
     await world.kube.delete(resources.CONFIG_MAPS, space, names.permit(job, run))
-    await world.kube.delete(resources.CONFIG_MAPS, space, names.config(job, run))
     await world.kube.delete(resources.SECRETS, space, names.script(job, run))
+    await world.kube.delete(resources.CONFIG_MAPS, space, names.config(job, run))
+
+
+async def delete_manager(world: World, observed: Observed, effect: DeleteManager) -> None:
+    """Delete the JobManager's Job alone; the run goes on in the one that is made next."""
+    meta = job_of(observed).metadata
+    await world.kube.delete(resources.JOBS, meta.namespace, names.job_manager(meta.name, effect.run))
 
 
 async def delete_pods(world: World, observed: Observed, effect: DeletePods) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from penstock.api import constants
 from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint
+from penstock.api.conditions import Condition, Conditions, set_condition
 from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import LastError
+from penstock.decide.needs import is_being_cleared
 from penstock.errors import PenstockError
 from penstock.kube import resources
 from penstock.kube.client import Kube
@@ -48,15 +51,34 @@ async def write_status(kube: Kube, observed: Observed, step: Step) -> None:
 
 
 async def write_error(kube: Kube, observed: Observed, step: Step, error: PenstockError, now: datetime) -> None:
-    """Say in an object's status why its step could not be done; the rest of the status stays as it was."""
-    target = target_of(observed, step.owner)
+    """Say in an object's status why its step could not be done; the rest of the status stays as it was.
+
+    Of an object that could not be made the StreamJob tells.
+    """
+    owner = step.owner if target_of(observed, step.owner) is not None else ""
+    target = target_of(observed, owner)
     if target is None:
         return
     last = target.status.last_error
     if last is not None and (last.reason, last.message) == (error.reason, str(error)):
         return
-    failed = LastError(time=now, reason=error.reason, message=str(error))
-    await write_status(kube, observed, Step(step.owner, status=target.status.model_copy(update={"last_error": failed})))
+    update: dict[str, object] = {"last_error": LastError(time=now, reason=error.reason, message=str(error))}
+    if isinstance(target, Checkpoint) and is_being_cleared(target):
+        update["conditions"] = _stalled(target, error, now)
+    await write_status(kube, observed, Step(owner, status=target.status.model_copy(update=update)))
+
+
+def _stalled(checkpoint: Checkpoint, error: PenstockError, now: datetime) -> Conditions:
+    """A deletion that cannot go on is said where people look for it, with the way out of an object that stays."""
+    way_out = "; to let go of the object and leave the data, write spec.deletionPolicy: Retain"
+    condition = Condition(
+        type=constants.STALLED,
+        status="True",
+        reason=error.reason,
+        message=f"{error}{way_out if checkpoint.metadata.terminating else ''}",
+        observed_generation=checkpoint.metadata.generation,
+    )
+    return set_condition(checkpoint.status.conditions, condition, now)
 
 
 def target_of(observed: Observed, owner: str) -> StreamJob | Checkpoint | None:

@@ -58,8 +58,6 @@ class Origin(Model):
     """The run (Flink's job id, 32 hex digits) that wrote it. Required."""
     checkpoint_id: int | None = Field(default=None, ge=0)
     """Flink's number of it within the run. Default: not known yet."""
-    uid: str | None = Field(default=None, max_length=36, pattern=r"^[-0-9a-f]{36}$")
-    """The uid of the Checkpoint that it was first made as: its directory in the store. Default: this object's."""
 
 
 def _kept(field: str) -> Rule:

@@ -30,6 +30,9 @@ RESTORABLE: Final = "Restorable"
 VERIFIED: Final = "Verified"
 DELETING: Final = "Deleting"
 
+UNREADABLE: Final = "Unreadable"
+"""Reason of Stalled when an object does not fit the models."""
+
 # Keys of the Secrets that a CheckpointStore names.
 SECRET_ACCESS_KEY_ID: Final = "accessKeyId"  # noqa: S105 - the name of a key, not a secret
 SECRET_SECRET_ACCESS_KEY: Final = "secretAccessKey"  # noqa: S105 - the name of a key, not a secret

@@ -115,7 +115,8 @@ class EnvVar(Model):
     """An environment variable of the job's containers."""
 
     name: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """Name of the variable. FLINK_*, AWS_*, POD_IP and ENABLE_BUILT_IN_PLUGINS belong to Penstock. Required."""
+    """Name of the variable. FLINK_*, AWS_*, PENSTOCK_*, POD_IP and ENABLE_BUILT_IN_PLUGINS belong to Penstock.
+    Required."""
     value: str | None = Field(default=None, max_length=32768)
     """The value itself. Default: empty."""
     value_from: EnvVarSource | None = None
@@ -127,10 +128,10 @@ class EnvVar(Model):
             "spec.podTemplate.env[] has value and valueFrom; write only one of them",
         ),
         Rule(
-            "!self.name.startsWith('FLINK_') && !self.name.startsWith('AWS_')"
+            "!self.name.startsWith('FLINK_') && !self.name.startsWith('AWS_') && !self.name.startsWith('PENSTOCK_')"
             " && !(self.name in ['POD_IP', 'ENABLE_BUILT_IN_PLUGINS'])",
-            "spec.podTemplate.env[].name: FLINK_*, AWS_*, POD_IP and ENABLE_BUILT_IN_PLUGINS belong to Penstock; "
-            "write another name, or set it in spec.flink.configuration",
+            "spec.podTemplate.env[].name: FLINK_*, AWS_*, PENSTOCK_*, POD_IP and ENABLE_BUILT_IN_PLUGINS belong to "
+            "Penstock; write another name, or set it in spec.flink.configuration",
             field_path=".name",
         ),
     )

@@ -17,10 +17,23 @@ class Problem:
 
     path: str
     message: str
+    hinders: bool = True
+    """Whether no run can be started because of it."""
 
     def __str__(self) -> str:
         """As it stands in a condition."""
         return f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A Checkpoint that this version of Penstock cannot read: it is neither used, nor deleted, nor taken for gone."""
+
+    namespace: str
+    name: str
+    why: str
+    told: bool
+    """Its status says so already."""
 
 
 def _path(location: tuple[int | str, ...]) -> str:

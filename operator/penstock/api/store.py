@@ -123,7 +123,7 @@ class CheckpointStoreStatus(Model):
     warnings: tuple[str, ...] = Field(default=(), json_schema_extra=LIST_ATOMIC)
     """What makes "gone" not gone: versioning, object lock, lifecycle rules."""
     last_checked: Time | None = None
-    """When the store was last asked."""
+    """When the store was last asked; up to ten minutes behind."""
     observed_generation: int | None = None
     """The metadata.generation that this status was made from."""
     conditions: Conditions = Field(default=(), json_schema_extra=list_map("type"))

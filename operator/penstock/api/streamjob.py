@@ -8,6 +8,7 @@ from pydantic import Field
 from penstock.api import constants
 from penstock.api.base import Empty, Model, NameRef, ObjectName
 from penstock.api.crd import LIST_ATOMIC, Column, Resource, Rule, rules
+from penstock.api.cron import CRON_MAX_LENGTH, CRON_PATTERN, ZONE_MAX_LENGTH, ZONE_PATTERN
 from penstock.api.duration import Duration, at_least_a_second
 from penstock.api.meta import ObjectMeta
 from penstock.api.pod import JobManager, PodTemplate, TaskManager
@@ -50,6 +51,13 @@ class IfSavepointFails(StrEnum):
     LATEST_CHECKPOINT = "LatestCheckpoint"
 
 
+class MissedTimes(StrEnum):
+    """What to do about times of the schedule at which no checkpoint could be taken."""
+
+    SKIP = "Skip"
+    RUN_ONCE = "RunOnce"
+
+
 class DeleteCheckpoints(StrEnum):
     """What becomes of a deleted job's checkpoints."""
 
@@ -83,8 +91,8 @@ class SqlJob(Model):
     """A job in Flink SQL."""
 
     script: str = Field(min_length=1, max_length=262144)
-    """SQL statements, each ended by a semicolon; at most 256 KiB. ${penstock.name} is reserved, $${ means ${.
-    Required."""
+    """SQL statements, each ended by a semicolon; at most 256 KiB. ${secret:name/key} within a string literal is the
+    value of that key of a Secret of the job's namespace. ${penstock.name} is reserved, $${ means ${. Required."""
 
 
 class JarJob(Model):
@@ -106,7 +114,8 @@ class JarJob(Model):
     args: tuple[Annotated[str, Field(max_length=8192)], ...] = Field(
         default=(), max_length=256, json_schema_extra=LIST_ATOMIC
     )
-    """Arguments of main. ${penstock.name} is reserved, $${ means ${. Default: none."""
+    """Arguments of main. ${secret:name/key} is the value of that key of a Secret of the job's namespace; everything
+    else stands in the pod's command as it is. ${penstock.name} is reserved, $${ means ${. Default: none."""
 
 
 class Job(Model):
@@ -134,7 +143,7 @@ class StartFrom(Model):
     latest: Empty | None = None
     """The newest restorable state of this job. The default: write {}."""
     checkpoint: NameRef | None = None
-    """A Checkpoint of this namespace."""
+    """A Checkpoint of this job, or of a deleted one of the same namespace and name."""
     empty: Empty | None = None
     """No state: write {}."""
 
@@ -147,11 +156,48 @@ class StartFrom(Model):
 
 
 class Retention(Model):
-    """How many checkpoints are kept."""
+    """How many checkpoints are kept, and for how long."""
 
     num_retained: int = Field(default=5, ge=1, le=1000)
     """How many checkpoints are kept of each source (Manual, Stop, Upgrade, Schedule, Retained): the newest. Pinned ones
     are not counted; they, those in use and the last restorable one never go. Default 5, at least 1."""
+    max_age: Duration | None = Field(
+        default=None, json_schema_extra=at_least_a_second("spec.checkpoints.retention.maxAge")
+    )
+    """How old a checkpoint of any source but Imported may become, counted from its completion, for example 168h. Pinned
+    ones, those in use, the last restorable one and Flink's own ones of the current run never go. Default: any age."""
+
+
+class Schedule(Model):
+    """When savepoints are taken by the clock."""
+
+    cron: str = Field(
+        max_length=CRON_MAX_LENGTH,
+        json_schema_extra=rules(
+            Rule(
+                f"self.matches('{CRON_PATTERN}')",
+                "spec.checkpoints.schedule.cron must have five fields: minute, hour, day of month, month and day of "
+                "week; write for example 0 3 * * *",
+            )
+        ),
+    )
+    """Minute, hour, day of month, month and day of week, as in a crontab: 0 3 * * * is every day at three. Required."""
+    time_zone: str = Field(
+        default="UTC",
+        max_length=ZONE_MAX_LENGTH,
+        json_schema_extra=rules(
+            Rule(
+                f"self.matches('{ZONE_PATTERN}')",
+                "spec.checkpoints.schedule.timeZone is not the name of a time zone; write for example Europe/Berlin",
+            )
+        ),
+    )
+    """The time zone of cron, an IANA name such as Europe/Berlin. Default UTC."""
+    missed: MissedTimes = MissedTimes.SKIP
+    """What to do about times that passed while the job did not run or nobody looked: Skip counts them, RunOnce takes
+    one savepoint for all of them as soon as the job runs. Default Skip."""
+    suspend: bool = False
+    """Take none for the time being. Times that pass meanwhile do not count as missed. Default false."""
 
 
 class Checkpoints(Model):
@@ -184,7 +230,9 @@ class Checkpoints(Model):
     """When the savepoint of a stop or an upgrade fails: Refuse keeps the job running as it is, LatestCheckpoint goes
     on with Flink's newest checkpoint. Default Refuse."""
     retention: Retention = Field(default_factory=Retention)
-    """How many checkpoints are kept. Default: numRetained 5."""
+    """How many checkpoints are kept, and for how long. Default: numRetained 5, of any age."""
+    schedule: Schedule | None = None
+    """Savepoints by the clock. Default: none."""
 
 
 class OnDelete(Model):

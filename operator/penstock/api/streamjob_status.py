@@ -110,6 +110,8 @@ class Run(Model):
     """Name of the Checkpoint that its stop made."""
     next_start_from: dict[str, Any] | None = None
     """What the run after this one starts from, as spec.startFrom; missing: latest."""
+    swept: bool = False
+    """Whether what it left in the store has been looked at: each checkpoint that remains has a Checkpoint then."""
 
 
 class LatestCheckpoint(Model):
@@ -134,6 +136,23 @@ class Applied(Model):
     """The value of spec.startFrom that was applied last."""
     restart_token: str = ""
     """The value of spec.restartToken that was applied last."""
+
+
+class ScheduleStatus(Model):
+    """What is remembered of spec.checkpoints.schedule."""
+
+    followed: str = ""
+    """The cron and the time zone that nextTime was reckoned from; empty while there are none to follow."""
+    last_time: Time | None = None
+    """The last of its times that was decided upon: taken, skipped or missed."""
+    next_time: Time | None = None
+    """The next of its times; one that has passed waits for the job to run."""
+    creating: str | None = None
+    """Name of the Checkpoint that is about to be made for lastTime; written before it is made."""
+    last_checkpoint: str | None = None
+    """Name of the last Checkpoint that was made."""
+    missed: int = 0
+    """How many of its times had no Checkpoint made for them."""
 
 
 class LastError(Model):
@@ -167,9 +186,6 @@ class StopIntent(Model):
     reason: StopReason
     method: StopMethod
     checkpoint: str | None = None  # name of the Checkpoint that the savepoint becomes
-    checkpoint_uid: str | None = None
-    trigger_id: str | None = None
-    target_directory: str | None = None
     attempt: int = 0
     recorded_at: Time
     deadline: Time
@@ -205,10 +221,14 @@ class StreamJobStatus(Model):
     """What the current run was started from, and why."""
     latest_checkpoint: LatestCheckpoint | None = None
     """The newest complete checkpoint that Flink reported."""
+    retained_checkpoints: tuple[LatestCheckpoint, ...] = ()
+    """Those of Flink's own checkpoints that it keeps now, newest first, at most 10. Not each has a Checkpoint."""
     applied: Applied | None = None
     """What of spec.startFrom and spec.restartToken was applied."""
     applied_spec_hash: str = ""
     """Hash of the part of the spec that the newest job version was made of."""
+    schedule: ScheduleStatus | None = None
+    """What is remembered of spec.checkpoints.schedule."""
     intent: Intent | None = None
     """What the operator is about to do; written before it does it."""
     stop_attempts: int = 0

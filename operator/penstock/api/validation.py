@@ -3,14 +3,15 @@
 Everything else is refused at the API server, by the schema and the CEL rules beside the models.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
+from penstock.api.cron import cron_problem, zone_problem
 from penstock.api.pod import ResourceRequirements
 from penstock.api.quantity import to_bytes, to_millicores
 from penstock.api.reading import Problem
-from penstock.api.streamjob import StreamJob
+from penstock.api.streamjob import Schedule, StreamJob
+from penstock.substitution import Placeholder, parts
 
 _STORE = "is made from the CheckpointStore; name one in spec.checkpoints.store"
 _RUN = "is set by Penstock for each run; leave it out"
@@ -76,11 +77,6 @@ _PREFIXES: Final = tuple(key for key in OWNED_CONFIGURATION if key.endswith(".")
 # Below this Flink has no room for its own overhead; it also finds "1024", which means bytes.
 _SMALLEST_MEMORY: Final = 256 * 1024**2
 
-# `${`, which an even number of `$` before it does not change; `$${` means `${` itself.
-_RESERVED = re.compile(r"(?<!\$)(?:\$\$)*\$\{penstock\.[^}\s]{0,60}\}?")
-_SECRET = re.compile(r"(?<!\$)(?:\$\$)*\$\{secret:(?P<name>[^}\s]{0,320})\}?")
-_SECRET_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._a-zA-Z0-9]+")
-
 
 def validate_stream_job(job: StreamJob) -> list[Problem]:
     """Everything that is wrong with the spec, in the order of its fields; empty when it can be run."""
@@ -93,7 +89,19 @@ def validate_stream_job(job: StreamJob) -> list[Problem]:
             problems += _substitutions(f"spec.job.jar.args[{position}]", argument)
     problems += _resources("spec.jobManager.resources", spec.job_manager.resources)
     problems += _resources("spec.taskManager.resources", spec.task_manager.resources)
-    return problems
+    return problems + schedule_problems(spec.checkpoints.schedule)
+
+
+def schedule_problems(schedule: Schedule | None) -> list[Problem]:
+    """What is wrong with `spec.checkpoints.schedule`; a job runs without one as well, so it hinders no start."""
+    if schedule is None:
+        return []
+    found = {"cron": cron_problem(schedule.cron), "timeZone": zone_problem(schedule.time_zone)}
+    return [
+        Problem(f"spec.checkpoints.schedule.{field}", message, hinders=False)
+        for field, message in found.items()
+        if message
+    ]
 
 
 def _configuration(configuration: dict[str, str]) -> Iterator[Problem]:
@@ -106,24 +114,16 @@ def _configuration(configuration: dict[str, str]) -> Iterator[Problem]:
 
 
 def _substitutions(path: str, text: str) -> Iterator[Problem]:
-    for found in _RESERVED.finditer(text):
-        words = found.group().lstrip("$")
-        yield Problem(
-            path,
-            f"line {_line(text, found)}: ${words} is reserved for Penstock; write $${words} to mean the text itself",
-        )
-    for found in _SECRET.finditer(text):
-        if not found.group().endswith("}") or _SECRET_NAME.fullmatch(found["name"]) is None:
-            words = found.group().lstrip("$")
-            yield Problem(
-                path,
-                f"line {_line(text, found)}: ${words} names no key of a Secret; write ${{secret:name/key}}, "
-                f"or $${words} to mean the text itself",
-            )
-
-
-def _line(text: str, found: re.Match[str]) -> int:
-    return text.count("\n", 0, found.start()) + 1
+    for part in parts(text):
+        if not isinstance(part, Placeholder) or part.secret is not None:
+            continue
+        line = text.count("\n", 0, part.offset) + 1
+        itself = f"${part.words} to mean the text itself"
+        if part.is_reserved:
+            problem = f"is reserved for Penstock; write {itself}"
+        else:
+            problem = f"names no key of a Secret; write ${{secret:name/key}}, or {itself}"
+        yield Problem(path, f"line {line}: {part.words} {problem}")
 
 
 def _resources(path: str, resources: ResourceRequirements) -> Iterator[Problem]:

@@ -11,8 +11,9 @@ from penstock.api.streamjob import StreamJob
 from penstock.model import CreateCheckpoint
 
 
-def stop_checkpoint(job: StreamJob, effect: CreateCheckpoint) -> dict[str, Any]:
-    """The Checkpoint of a stop or an upgrade. It has no owner: it outlives its job."""
+def operator_made(job: StreamJob, effect: CreateCheckpoint) -> dict[str, Any]:
+    """A Checkpoint that no user asked for. It has no owner: it outlives its job."""
+    number = {} if effect.checkpoint_id is None else {"checkpointId": effect.checkpoint_id}
     return {
         "apiVersion": constants.API_VERSION,
         "kind": "Checkpoint",
@@ -26,7 +27,7 @@ def stop_checkpoint(job: StreamJob, effect: CreateCheckpoint) -> dict[str, Any]:
             "jobRef": {"name": job.metadata.name},
             "description": effect.description,
             "source": effect.source,
-            "origin": {"run": effect.run},
+            "origin": {"run": effect.run, **number},
         },
     }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from penstock import names
 from penstock.api.duration import parse_duration
 from penstock.build.context import RunContext
+from penstock.build.program import argument_secrets, script_secrets
 
 REST_PORT = 8081
 RPC_PORT = 6123
@@ -57,6 +59,22 @@ logger.kafka.level = WARN
 logger.netty.name = org.jboss.netty.channel.DefaultChannelPipeline
 logger.netty.level = OFF
 """
+_TO_STANDARD_ERROR = """\
+appender.console.target = SYSTEM_ERR
+"""
+"""The JobManager's standard output is thrown away, because Flink prints each statement there (see `program`)."""
+_WITHOUT_ARGUMENTS = """\
+logger.arguments.name = org.apache.flink.runtime.entrypoint.ClusterEntrypoint
+logger.arguments.level = INFO
+logger.arguments.filter.indented.type = RegexFilter
+logger.arguments.filter.indented.regex = (?s) {4}.*
+logger.arguments.filter.indented.onMatch = DENY
+logger.arguments.filter.indented.onMismatch = NEUTRAL
+"""
+"""Flink logs its program's arguments, each behind four spaces; it hides only what looks like the name of a secret."""
+
+# What YAML does not take as it is, in a quoted string too, and what its readers take for ends of lines or leave out.
+_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 USER_DEFAULTS: Mapping[str, str] = {
     "state.backend.type": "hashmap",
@@ -127,5 +145,19 @@ def owned(context: RunContext) -> dict[str, str]:
 
 
 def render(keys: Mapping[str, str]) -> str:
-    """The text of config.yaml: flat keys, every value a quoted string (JSON strings are YAML strings)."""
-    return "".join(f"{json.dumps(key)}: {json.dumps(value)}\n" for key, value in sorted(keys.items()))
+    """The text of config.yaml: flat keys, every value a quoted string."""
+    return "".join(f"{_quoted(key)}: {_quoted(value)}\n" for key, value in sorted(keys.items()))
+
+
+def _quoted(text: str) -> str:
+    """A JSON string is a YAML string, but for the pairs of escapes that JSON writes beyond the first plane."""
+    return _NOT_PRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", json.dumps(text, ensure_ascii=False))
+
+
+def logging(context: RunContext) -> str:
+    """The text of log4j-console.properties. What Flink would print of a job's secrets is left out."""
+    return (
+        LOGGING
+        + (_TO_STANDARD_ERROR if script_secrets(context) else "")
+        + (_WITHOUT_ARGUMENTS if argument_secrets(context) else "")
+    )

@@ -9,11 +9,15 @@ from penstock.api import constants
 from penstock.api.base import dump
 from penstock.build.context import JOB_MANAGER, RunContext
 from penstock.build.flink_config import BLOB_PORT, REST_PORT, RPC_PORT
+from penstock.build.program import SCRIPT_PATH, argument_secrets, is_rendered, script_secrets
+from penstock.substitution import VARIABLE
 
 Manifest = dict[str, Any]
 CONFIG_PATH = "/opt/flink/conf"
-SCRIPT_PATH = "/opt/penstock"
+_TEMPLATE_PATH = "/opt/penstock-template"
 _FLINK_USER = 9999
+_SMALL = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
+"""What an init container in Python needs."""
 _RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -32,12 +36,7 @@ def pod_template(context: RunContext, component: str, container: Manifest, init_
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],
-        "volumes": [
-            {"name": "config", "configMap": {"name": names.config(context.name, context.run)}},
-            {"name": "job", "secret": {"secretName": names.script(context.name, context.run)}},
-            {"name": "tmp", "emptyDir": {}},
-            {"name": "log", "emptyDir": {}},
-        ],
+        "volumes": _volumes(context, component),
     }
     if init_containers:
         spec["initContainers"] = init_containers
@@ -58,14 +57,14 @@ def flink_container(context: RunContext, component: str, command: list[str]) -> 
         "image": context.image,
         "imagePullPolicy": "IfNotPresent",
         "command": command,
-        "env": _environment(context),
+        "env": _environment(context, component),
         # The end of the log becomes the reason that `kubectl get streamjob -o yaml` shows.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": dump(manager.resolved_resources()),
         "securityContext": dict(_RESTRICTED),
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_PATH},
-            {"name": "job", "mountPath": SCRIPT_PATH, "readOnly": True},
+            *_script_mounts(context, component),
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
             {"name": "log", "mountPath": "/opt/flink/log"},
         ],
@@ -96,12 +95,50 @@ def guard_container(context: RunContext) -> Manifest:
             "--run",
             context.run,
         ],
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "resources": dict(_SMALL),
         "securityContext": dict(_RESTRICTED),
     }
 
 
-def _environment(context: RunContext) -> list[Manifest]:
+def render_container(context: RunContext) -> Manifest:
+    """The init container that puts the values of Secrets into the script (see `penstock.render`).
+
+    The kubelet does not start it before every Secret and key is there, and says in the pod's status what it misses.
+    """
+    return {
+        "name": "render",
+        "image": context.operator_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-m", "penstock.render"],
+        "args": ["--template", f"{_TEMPLATE_PATH}/job.sql", "--script", f"{SCRIPT_PATH}/job.sql"],
+        "env": script_secrets(context),
+        "resources": dict(_SMALL),
+        "securityContext": dict(_RESTRICTED),
+        "volumeMounts": [
+            {"name": "job", "mountPath": _TEMPLATE_PATH, "readOnly": True},
+            {"name": "script", "mountPath": SCRIPT_PATH},
+        ],
+    }
+
+
+def _volumes(context: RunContext, component: str) -> list[Manifest]:
+    volumes: list[Manifest] = [{"name": "config", "configMap": {"name": names.config(context.name, context.run)}}]
+    if component == JOB_MANAGER:
+        volumes.append({"name": "job", "secret": {"secretName": names.script(context.name, context.run)}})
+        if is_rendered(context):
+            # In memory, as Kubernetes keeps Secrets that are mounted; render's memory limit is its limit.
+            volumes.append({"name": "script", "emptyDir": {"medium": "Memory"}})
+    return [*volumes, {"name": "tmp", "emptyDir": {}}, {"name": "log", "emptyDir": {}}]
+
+
+def _script_mounts(context: RunContext, component: str) -> list[Manifest]:
+    """Only the JobManager runs the script; the TaskManagers get their tasks from it."""
+    if component != JOB_MANAGER:
+        return []
+    return [{"name": "script" if is_rendered(context) else "job", "mountPath": SCRIPT_PATH, "readOnly": True}]
+
+
+def _environment(context: RunContext, component: str) -> list[Manifest]:
     own: list[Manifest] = [
         {"name": "POD_IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}},
         {"name": "AWS_REGION", "value": context.store.spec.region},
@@ -117,4 +154,6 @@ def _environment(context: RunContext) -> list[Manifest]:
         own += [
             {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}} for variable, key in keys
         ]
-    return own + [dump(variable) for variable in context.spec.pod_template.env]
+    # The API server refuses a variable of that name; one that was stored before it did must not replace a secret.
+    given = [dump(each) for each in context.spec.pod_template.env if not each.name.startswith(VARIABLE)]
+    return own + given + (argument_secrets(context) if component == JOB_MANAGER else [])

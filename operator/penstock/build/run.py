@@ -19,14 +19,14 @@ from penstock.build.context import (
     RunContext,
     owner_reference,
 )
-from penstock.build.flink_config import BLOB_PORT, LOGGING, REST_PORT, RPC_PORT, configuration, render
-from penstock.build.pods import SCRIPT_PATH, flink_container, guard_container, pod_template
+from penstock.build.flink_config import BLOB_PORT, REST_PORT, RPC_PORT, configuration, logging, render
+from penstock.build.pods import flink_container, guard_container, pod_template, render_container
+from penstock.build.program import command, is_rendered
 from penstock.guard import REFUSED
 
 Manifest = dict[str, Any]
 _BACKOFF_LIMIT = 2_000_000
 """A JobManager is made again for as long as the job is to run; the guard decides whether it may start."""
-_SQL_DRIVER = "org.apache.flink.table.runtime.application.SqlDriver"
 
 
 def lasting(context: RunContext) -> list[Manifest]:
@@ -53,12 +53,16 @@ def config_map(context: RunContext) -> Manifest:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": context.metadata(names.config(context.name, context.run), "config"),
-        "data": {"config.yaml": render(configuration(context)), "log4j-console.properties": LOGGING},
+        "data": {"config.yaml": render(configuration(context)), "log4j-console.properties": logging(context)},
     }
 
 
 def secret(context: RunContext) -> Manifest:
-    """The script and the arguments: both may hold a secret, so neither is in a ConfigMap or a pod's command."""
+    """The script as the user wrote it, with its placeholders: in a Secret, so that fewer may read it than a ConfigMap.
+
+    It also stands in the StreamJob and in the ControllerRevision of its version. A jar's arguments are not here but in
+    the JobManager's command. What must not be read in any of these belongs into a Secret that `${secret:…}` names.
+    """
     job = context.spec.job
     data = {"job.sql": job.sql.script} if job.sql else {}
     return {
@@ -98,18 +102,10 @@ def job_manager(context: RunContext) -> Manifest:
         ANNOTATION_HASH: context.spec_hash,
         ANNOTATION_STARTED_FROM: context.started_from,
     }
-    command = [
-        "/opt/flink/bin/standalone-job.sh",
-        "start-foreground",
-        # Not --host: 2.3 does not know it, and takes everything after it for the program's own arguments.
-        "-Djobmanager.rpc.address=$(POD_IP)",
-        "--job-id",
-        context.run,
-        *_program(context),
-    ]
-    template = pod_template(
-        context, JOB_MANAGER, flink_container(context, JOB_MANAGER, command), [guard_container(context)]
-    )
+    # Rendered before the guard is asked: a Secret that is missing must not use up the permit.
+    before = [render_container(context)] if is_rendered(context) else []
+    container = flink_container(context, JOB_MANAGER, command(context))
+    template = pod_template(context, JOB_MANAGER, container, [*before, guard_container(context)])
     template["spec"]["restartPolicy"] = "Never"
     refused = {"containerName": "guard", "operator": "In", "values": [REFUSED]}
     return {
@@ -135,7 +131,7 @@ def task_managers(context: RunContext) -> Manifest:
     """The TaskManagers as a Deployment. They find the JobManager through Flink's HA ConfigMaps."""
     metadata = context.metadata(names.task_manager(context.name, context.run), TASK_MANAGER)
     metadata["annotations"] = {ANNOTATION_REPLICAS: str(context.spec.task_manager_replicas)}
-    command = ["/opt/flink/bin/taskmanager.sh", "start-foreground", "-Dtaskmanager.host=$(POD_IP)"]
+    start = ["/opt/flink/bin/taskmanager.sh", "start-foreground", "-Dtaskmanager.host=$(POD_IP)"]
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -145,7 +141,7 @@ def task_managers(context: RunContext) -> Manifest:
             "revisionHistoryLimit": 1,
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": _selector(context, TASK_MANAGER)},
-            "template": pod_template(context, TASK_MANAGER, flink_container(context, TASK_MANAGER, command), []),
+            "template": pod_template(context, TASK_MANAGER, flink_container(context, TASK_MANAGER, start), []),
         },
     }
 
@@ -173,15 +169,3 @@ def revision(meta: ObjectMeta, version: int, spec_hash: str, spec: StreamJobSpec
 
 def _selector(context: RunContext, component: str) -> dict[str, str]:
     return context.labels(component)
-
-
-def _program(context: RunContext) -> list[str]:
-    """What Flink's application mode runs. A script is named by its place, so that no log prints it."""
-    job = context.spec.job
-    if job.sql is not None:
-        return ["--job-classname", _SQL_DRIVER, "--scriptUri", f"file://{SCRIPT_PATH}/job.sql"]
-    if job.jar is None:
-        msg = "spec.job.python is not supported yet"
-        raise ValueError(msg)
-    entry = ["--job-classname", job.jar.entry_class] if job.jar.entry_class else []
-    return [*entry, "--jars", job.jar.uri, *job.jar.args]

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from penstock.cli.inspect import inspect
+from penstock.cli.verify import verify
 from penstock.errors import PenstockError
 
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
@@ -32,6 +33,8 @@ class OneSentence(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             _fail(f"{where}{error.strerror or error}", _FAILED)
+        except click.exceptions.Exit as end:
+            code = end.exit_code
         except click.Abort:
             _fail("interrupted", _INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
@@ -51,6 +54,7 @@ def penstock(context: click.Context) -> None:
 
 
 penstock.add_command(inspect)
+penstock.add_command(verify)
 
 
 def main() -> NoReturn:

@@ -1,13 +1,27 @@
-"""How a `_metadata` file is shown: as one object for JSON and YAML, as tables for people. Pure."""
+"""How things are shown: as one object for JSON and YAML, as tables for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+import click
+import yaml
 
 from penstock.flink.metadata import FileReference, Metadata, Operator
 
 _GAP = 3
+
+
+def show(content: dict[str, Any], output: str, text: Callable[[dict[str, Any]], str]) -> None:
+    """Print an object as `-o` says; `text` makes the table."""
+    if output == "json":
+        click.echo(json.dumps(content, indent=2))
+    elif output == "yaml":
+        click.echo(yaml.safe_dump(content, sort_keys=False, width=120), nl=False)
+    else:
+        click.echo(text(content))
 
 
 def report(metadata: Metadata, uri: str) -> dict[str, Any]:
@@ -86,16 +100,16 @@ def table(content: dict[str, Any]) -> str:
         ("Metadata:", f"{content['metadataBytes']} bytes, of which {content['inlineBytes']} are state"),
         ("Files:", f"{len(content['files'])}, at least {total} bytes"),
     ]
-    parts = [_columns(head)]
+    parts = [columns(head)]
     if content["masterStates"]:
         rows = [(state["name"], str(state["bytes"])) for state in content["masterStates"]]
-        parts.append(_columns([("MASTER STATE", "BYTES"), *rows]))
+        parts.append(columns([("MASTER STATE", "BYTES"), *rows]))
     if content["operators"]:
-        parts.append(_columns([_OPERATOR_HEAD, *(_operator_row(each) for each in content["operators"])]))
+        parts.append(columns([_OPERATOR_HEAD, *(_operator_row(each) for each in content["operators"])]))
     if content["files"]:
-        parts.append(_columns([_FILE_HEAD, *(_file_row(each) for each in content["files"])]))
+        parts.append(columns([_FILE_HEAD, *(_file_row(each) for each in content["files"])]))
     if content["directories"]:
-        parts.append(_columns([("MANAGED DIRECTORY",), *((each,) for each in content["directories"])]))
+        parts.append(columns([("MANAGED DIRECTORY",), *((each,) for each in content["directories"])]))
     return "\n\n".join(parts)
 
 
@@ -123,7 +137,8 @@ def _file_row(file: dict[str, Any]) -> tuple[str, ...]:
     return (file["path"], size, file["scope"], ",".join(file["kinds"]))
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> str:
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows as a table. What a file's author chose is printed without control characters."""
     safe = [[_printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in safe) + _GAP for column in range(len(safe[0]))]
     return "\n".join(

@@ -51,6 +51,8 @@ FIELDS: Mapping[str, Change] = {
     "checkpoints.onUpgrade": Change.IGNORED,
     "checkpoints.ifSavepointFails": Change.IGNORED,
     "checkpoints.retention.numRetained": Change.IGNORED,
+    "checkpoints.retention.maxAge": Change.IGNORED,
+    "checkpoints.schedule": Change.IGNORED,
     "state": Change.IGNORED,
     "startFrom": Change.IGNORED,
     "restartToken": Change.IGNORED,

@@ -14,9 +14,9 @@ from penstock.api.quantity import display_bytes
 from penstock.api.streamjob import StreamJobSpec
 from penstock.api.streamjob_status import LastError, StopIntent
 from penstock.clock import from_millis
-from penstock.decide import clearing
+from penstock.decide import clearing, retained, schedule
 from penstock.decide.draft import Draft
-from penstock.decide.needs import is_being_taken, live_run
+from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
 from penstock.flink.answers import CheckpointStats, Completed, FlinkJob, InProgress, NotTriggered, TriggerFailed
 from penstock.model import (
     DeleteKeys,
@@ -44,6 +44,8 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     if phase is None:
         _fresh(draft, checkpoint)
+    elif phase is Phase.PRESENT and checkpoint.spec.source is Source.RETAINED and not is_being_cleared(checkpoint):
+        retained.proceed(draft, checkpoint)
     elif phase is Phase.PENDING:
         _pending(draft, checkpoint)
     elif is_being_taken(checkpoint):
@@ -70,6 +72,9 @@ def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:
         missing = f"spec.jobRef.name: there is no StreamJob {checkpoint.spec.job_ref.name} in this namespace"
         draft.condition(checkpoint, constants.STALLED, "True", "JobNotFound", f"{missing}; make it, or delete this")
         return
+    if checkpoint.spec.source is Source.RETAINED:
+        retained.proceed(draft, checkpoint)
+        return
     listing = draft.observed.listing
     if not isinstance(listing, JobListing):
         draft.wake(2)
@@ -82,7 +87,7 @@ def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:
     intent = draft.status.intent
     if isinstance(intent, StopIntent) and intent.checkpoint == checkpoint.metadata.name:
         _create(draft, checkpoint, attempt=1)
-    elif checkpoint.spec.source is Source.MANUAL:
+    elif checkpoint.spec.source is Source.MANUAL or schedule.awaits(draft, checkpoint):
         draft.set_checkpoint(checkpoint, phase=Phase.PENDING)
         draft.wake(0)
     else:
@@ -284,14 +289,15 @@ def _present(draft: Draft, checkpoint: Checkpoint, state: StoredState, stats: Ch
     begun = from_millis(stats.trigger_millis) if stats else _noted(state) or draft.status_of(checkpoint).trigger_time
     ended = from_millis(stats.ack_millis) if stats else state.modified
     begun = begun or ended
-    millis = stats.duration_millis if stats else max(0, round((ended - begun).total_seconds() * 1000))
+    # The store's times are whole seconds: what is shorter cannot be told, and is left out rather than shown as 0.
+    millis = stats.duration_millis if stats else max(0, round((ended - begun).total_seconds() * 1000)) or None
     update = {
         "phase": Phase.PRESENT,
         "checkpoint_id": state.checkpoint_id,
         "trigger_time": begun,
         "completion_time": ended,
         "duration_millis": millis,
-        "duration_text": display_duration(millis),
+        "duration_text": display_duration(millis) if millis is not None else None,
         "size_bytes": state.size_bytes,
         "size_text": display_bytes(state.size_bytes),
         "location": state.location,
@@ -382,5 +388,6 @@ def _conditions(draft: Draft, checkpoint: Checkpoint) -> None:
     waiting = next((c for c in status.conditions if c.type == constants.RECONCILING and phase is Phase.PENDING), None)
     message = waiting.message if waiting else ""
     moving = phase in (None, Phase.PENDING, Phase.CREATING) or status.settled is False
-    draft.condition(checkpoint, constants.RECONCILING, "True" if moving else "False", reason, message)
+    why = "Waiting" if message else reason
+    draft.condition(checkpoint, constants.RECONCILING, "True" if moving else "False", why, message)
     draft.set_checkpoint(checkpoint, observed_generation=checkpoint.metadata.generation)

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, DeletionPolicy
+from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DeleteCheckpoints
 from penstock.api.streamjob_status import JobState, StopIntent, StopMethod, StopReason, TeardownIntent
-from penstock.decide import stop
+from penstock.decide import retained, stop
 from penstock.decide.draft import Draft
 from penstock.decide.needs import live_run
 from penstock.model import DeleteCheckpoint, DeleteJobData, DeleteRun, SetFinalizer
@@ -24,33 +25,47 @@ def proceed(draft: Draft) -> None:
         return
     draft.set(state=JobState.DELETING)
     if meta.deletion_timestamp is not None and draft.now >= meta.deletion_timestamp + LIMIT:
-        draft.say("Warning", "LetGo", f"not cleaned up after {LIMIT}: {draft.waiting or 'pods or data may remain'}")
+        last = find_condition(draft.status.conditions, constants.RECONCILING)
+        why = last.message if last and last.message else "pods or data may remain"
+        draft.say("Warning", "LetGo", f"not cleaned up after {LIMIT}: {why}")
         draft.act(SetFinalizer("StreamJob", meta.name, present=False))
         return
     if not _stopped(draft):
         draft.wake(1)
         return
-    if draft.job.spec.on_delete.checkpoints is DeleteCheckpoints.DELETE and not draft.observed.namespace_terminating:
-        waiting = [ckpt for ckpt in draft.observed.checkpoints if goes_with_job(ckpt)]
-        if waiting:
-            for checkpoint in waiting:
-                if not checkpoint.metadata.terminating:
-                    draft.act(DeleteCheckpoint(checkpoint.metadata.name, checkpoint.metadata.uid))
-            draft.waiting = f"{len(waiting)} Checkpoints are being deleted"
-            draft.wake(1)
-            return
-        unknown = [ckpt.metadata.name for ckpt in draft.observed.checkpoints if ckpt.status.phase is None]
-        if unknown:
-            # Where its data lies is not known yet; it is looked up in this very pass.
-            draft.waiting = f"Checkpoint {unknown[0]} is looked up before anything is deleted"
-            draft.wake(1)
-            return
-        keep = tuple(
-            ckpt.status.target_directory for ckpt in draft.observed.checkpoints if ckpt.status.target_directory
-        )
-        if draft.observed.store.place is not None:
-            draft.act(DeleteJobData(meta.uid, keep))
+    ended = draft.status.run
+    if ended is not None and not draft.observed.namespace_terminating and not retained.sweep(draft, ended):
+        draft.wake(1)
+        return
+    if draft.job.spec.on_delete.checkpoints is DeleteCheckpoints.DELETE and not _data_goes(draft):
+        draft.wake(1)
+        return
     draft.act(SetFinalizer("StreamJob", meta.name, present=False))
+
+
+def _data_goes(draft: Draft) -> bool:
+    """Delete the job's Checkpoints, and then what is left in its directory; True when nothing has to be waited for."""
+    if draft.observed.namespace_terminating:
+        return True
+    waiting = [ckpt for ckpt in draft.observed.checkpoints if goes_with_job(ckpt)]
+    for checkpoint in waiting:
+        if not checkpoint.metadata.terminating:
+            draft.act(DeleteCheckpoint(checkpoint.metadata.name, checkpoint.metadata.uid))
+    unknown = [ckpt.metadata.name for ckpt in draft.observed.checkpoints if ckpt.status.phase is None]
+    unreadable = draft.observed.unreadable
+    if waiting:
+        draft.waiting = f"{len(waiting)} Checkpoints are being deleted"
+    elif unknown:
+        # Where its data lies is not known yet; it is looked up in this very pass.
+        draft.waiting = f"Checkpoint {unknown[0]} is looked up before anything is deleted"
+    elif unreadable:
+        # Which data is that Checkpoint's cannot be known: none is deleted that it may own.
+        draft.waiting = f"Checkpoint {unreadable[0].name} cannot be read: mend or delete it"
+    elif draft.observed.store.place is not None:
+        places = (ckpt.status.target_directory or ckpt.status.location for ckpt in draft.observed.checkpoints)
+        keep = tuple(place for place in places if place)
+        draft.act(DeleteJobData(draft.job.metadata.uid, keep))
+    return not draft.waiting
 
 
 def goes_with_job(checkpoint: Checkpoint) -> bool:

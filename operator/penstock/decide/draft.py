@@ -50,6 +50,11 @@ class Draft:
             raise LookupError(msg)
         return self.observed.job
 
+    @property
+    def hindrance(self) -> str:
+        """What is wrong with the spec so that no run can be started from it, in words; empty when nothing is."""
+        return "; ".join(str(problem) for problem in self.observed.problems if problem.hinders)
+
     def wake(self, seconds: float) -> None:
         """Have the key worked on again after this many seconds at the latest."""
         if self.after_seconds is None or seconds < self.after_seconds:
@@ -117,6 +122,9 @@ class Draft:
         for checkpoint in self.observed.checkpoints:
             name = checkpoint.metadata.name
             steps.append(self._step(name, self.checkpoint_statuses[name], checkpoint.status))
+        known = {step.owner for step in steps}
+        # What is of an object that cannot be read, or is yet to be made: effects are all that it can have.
+        steps += [Step(owner, tuple(effects)) for owner, effects in self.effects.items() if owner not in known]
         kept = tuple(step for step in steps if step.effects or step.status is not None or step.events)
         return Decision(kept, self.after_seconds)
 

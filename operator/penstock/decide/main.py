@@ -7,12 +7,12 @@ from datetime import timedelta
 from penstock.api import constants
 from penstock.api.streamjob import DesiredState, StartFrom
 from penstock.api.streamjob_status import Applied, EndState, Run, StartedFrom, StartIntent, StopIntent, TeardownIntent
-from penstock.decide import checkpoints, clearing, deletion, report, run, start, stop
+from penstock.decide import checkpoints, clearing, deletion, report, retained, run, schedule, start, stop
 from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import live_run, start_value, wants_restart
 from penstock.flink.answers import FlinkJob
-from penstock.model import Decision, Manager, Observed, RunObjects, SetFinalizer
+from penstock.model import Decision, Manager, Observed, RunObjects, SayUnreadable, SetFinalizer
 
 _RESYNC_SECONDS = 10.0
 _BUSY_SECONDS = 2.0
@@ -30,12 +30,16 @@ def decide(observed: Observed) -> Decision:
             draft.waiting = "the namespace is being deleted"
         else:
             _present(draft)
+            schedule.proceed(draft)
         report.report(draft)
     for checkpoint in sorted(
         observed.checkpoints, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.name)
     ):
         checkpoints.proceed(draft, checkpoint)
     clearing.retain(draft)
+    for unreadable in observed.unreadable:
+        if not unreadable.told:
+            draft.act(SayUnreadable(unreadable.namespace, unreadable.name, unreadable.why), unreadable.name)
     return draft.finish()
 
 
@@ -57,9 +61,18 @@ def _present(draft: Draft) -> None:
     elif live is not None:
         draft.wake(_RESYNC_SECONDS if live.confirmed else _BUSY_SECONDS)
         run.proceed(draft, live)
-    elif job.status.run is None and _adopt(draft):
+    else:
+        _without_a_run(draft)
+
+
+def _without_a_run(draft: Draft) -> None:
+    """Nothing runs: adopt a run whose status was lost, look at what the last one has left, begin the next one."""
+    job = draft.job
+    if job.status.run is None and _adopt(draft):
         return
-    elif job.spec.state is DesiredState.RUNNING:
+    if job.status.run is not None and not retained.sweep(draft, job.status.run):
+        return
+    if job.spec.state is DesiredState.RUNNING:
         _begin(draft)
     elif start.strays_go(draft):
         return
@@ -91,11 +104,12 @@ def _adopt(draft: Draft) -> bool:
     candidates = [
         objects
         for objects in draft.observed.runs
-        if objects.manager is Manager.ACTIVE and objects.spec_hash and objects.started_from
+        if objects.manager is not Manager.ABSENT and objects.spec_hash and objects.started_from
     ]
     if not candidates:
         return False
-    objects = max(candidates, key=lambda each: each.job_version)
+    # One that has ended is taken, too: how it ended is then read, and a finished job is not run again.
+    objects = max(candidates, key=lambda each: (each.manager is Manager.ACTIVE, each.job_version))
     draft.set(
         run=Run(id=objects.run, job_version=objects.job_version, started_at=draft.now),
         started_from=_recovered(draft, objects),
@@ -103,7 +117,7 @@ def _adopt(draft: Draft) -> bool:
         applied_spec_hash=objects.spec_hash,
         applied=Applied(start_from=start_value(draft.job), restart_token=draft.job.spec.restart_token),
     )
-    draft.say("Normal", "Adopted", f"run {objects.run} was found running; the status had been lost")
+    draft.say("Normal", "Adopted", f"run {objects.run} was found; the status had been lost")
     draft.wake(0)
     return True
 
@@ -123,8 +137,8 @@ def _begin(draft: Draft) -> None:
             return  # it has read all there was; running it again is for restartToken or startFrom to ask
         if last.end_state in (EndState.FAILED, EndState.CANCELED) and not (restart or changed):
             return
-    if draft.observed.problems:
-        draft.stalled("InvalidSpec", "; ".join(str(problem) for problem in draft.observed.problems))
+    if draft.hindrance:
+        draft.stalled("InvalidSpec", draft.hindrance)
         return
     if draft.observed.store.problem:
         draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}", retry_seconds=5)

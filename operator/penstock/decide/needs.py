@@ -5,13 +5,14 @@ Looking costs: a listing of the store is only made when something depends on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.api import constants
-from penstock.api.checkpoint import Checkpoint, Phase
+from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState, StreamJob
 from penstock.api.streamjob_status import Run, StartIntent, StopIntent
+from penstock.flink.answers import CheckpointStats, FlinkJob
 from penstock.model import Manager, RunObjects
 
 
@@ -51,6 +52,36 @@ def needs(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...], runs: tupl
     )
 
 
+def needs_in_store(wanted: Needs, job: StreamJob | None, checkpoints: tuple[Checkpoint, ...], flink: object) -> Needs:
+    """The same when Flink has answered: Retained Checkpoints that it does not tell of are looked up in the store."""
+    run = live_run(job)
+    silent = [ckpt for ckpt in checkpoints if _is_followed(ckpt) and history_entry(flink, run, ckpt) is None]
+    fresh = [ckpt for ckpt in silent if ckpt.status.phase is None]
+    present = [ckpt for ckpt in silent if run is not None and ckpt.status.run == run.id and isinstance(flink, FlinkJob)]
+    targets = tuple(ckpt.metadata.name for ckpt in present if ckpt.status.phase is Phase.PRESENT)
+    return replace(wanted, listing=wanted.listing or bool(fresh and job), targets=wanted.targets + targets)
+
+
+def _is_followed(checkpoint: Checkpoint) -> bool:
+    followed = checkpoint.status.phase in (None, Phase.PRESENT) and not is_being_cleared(checkpoint)
+    return checkpoint.spec.source is Source.RETAINED and followed and not checkpoint.metadata.terminating
+
+
+def history_entry(flink: object, run: Run | None, checkpoint: Checkpoint) -> CheckpointStats | None:
+    """What Flink's history says of a Retained Checkpoint of the live run; None when it says nothing."""
+    origin = checkpoint.spec.origin
+    if not isinstance(flink, FlinkJob) or run is None or origin is None or origin.run != run.id:
+        return None
+    return next(
+        (
+            each
+            for each in flink.history
+            if each.id == origin.checkpoint_id and not each.savepoint and each.status == "COMPLETED"
+        ),
+        None,
+    )
+
+
 def live_run(job: StreamJob | None) -> Run | None:
     """The run of a job that has not been seen to end."""
     run = job.status.run if job else None
@@ -83,14 +114,30 @@ def start_value(job: StreamJob) -> dict[str, object]:
     return job.spec.start_from.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def _is_fresh(checkpoint: Checkpoint) -> bool:
+    return checkpoint.status.phase is None and not checkpoint.metadata.terminating
+
+
+def stop_savepoints(run: Run, checkpoints: tuple[Checkpoint, ...]) -> list[Checkpoint]:
+    """The Checkpoints that stops of this run have made, or were about to make."""
+    return [
+        ckpt
+        for ckpt in checkpoints
+        if ckpt.spec.source in (Source.STOP, Source.UPGRADE) and ckpt.spec.origin and ckpt.spec.origin.run == run.id
+    ]
+
+
 def _needs_listing(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -> bool:
     if job is None:
         return False
-    if any(ckpt.status.phase is None and not ckpt.metadata.terminating for ckpt in checkpoints):
+    if any(_is_fresh(ckpt) and ckpt.spec.source is not Source.RETAINED for ckpt in checkpoints):
         return True
-    intent = job.status.intent
-    if isinstance(intent, StartIntent | StopIntent) or job.metadata.terminating:
+    intent, run = job.status.intent, live_run(job)
+    if isinstance(intent, StartIntent | StopIntent):
         return False
-    if live_run(job) is not None:
-        return wants_restart(job)
-    return intent is None and job.spec.state is DesiredState.RUNNING
+    if run is not None:
+        unclear = job.status.latest_checkpoint is None and bool(stop_savepoints(run, checkpoints))
+        return not job.metadata.terminating and (wants_restart(job) or unclear)
+    begins = job.spec.state is DesiredState.RUNNING and not job.metadata.terminating
+    unswept = job.status.run is not None and not job.status.run.swept
+    return intent is None and (begins or unswept)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from penstock import names
 from penstock.api.checkpoint import Phase, Source
-from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade
+from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade, StartFrom
 from penstock.api.streamjob_status import (
     Applied,
     EndState,
@@ -16,13 +18,15 @@ from penstock.api.streamjob_status import (
     StopReason,
 )
 from penstock.clock import from_millis
-from penstock.decide import start, stop
+from penstock.decide import retained, start, stop
 from penstock.decide.change import Change, changed_fields, spec_hash
 from penstock.decide.draft import Draft
-from penstock.decide.needs import is_being_taken, start_value, wants_restart
+from penstock.decide.needs import is_being_taken, start_value, stop_savepoints, wants_restart
 from penstock.decide.start import Refusal, choose, recorded_spec
 from penstock.flink.answers import FlinkJob
-from penstock.model import ApplyRun, DeletePods, Manager, RunObjects, Unknown
+from penstock.model import ApplyRun, DeleteManager, DeletePods, JobListing, Manager, RunObjects, Unknown
+
+_HEALTHY_AFTER = timedelta(minutes=10)
 
 
 def proceed(draft: Draft, run: Run) -> None:
@@ -36,6 +40,12 @@ def proceed(draft: Draft, run: Run) -> None:
             return
     if objects.manager in (Manager.FAILED, Manager.COMPLETE):
         _lost(draft, run, objects)
+        return
+    if _has_been_healthy(draft, objects):
+        words = f": {objects.crash}" if objects.crash else ""
+        draft.say("Warning", "JobManagerFailed", f"its JobManager has failed and is started again at once{words}")
+        draft.act(DeleteManager(run.id))
+        draft.wake(0)
         return
     _repair(draft, run, objects)
     if _cannot_complete_checkpoints(draft, run, objects):
@@ -65,6 +75,10 @@ def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
             savepoint=flink.completed.savepoint,
         )
         draft.set(latest_checkpoint=latest)
+    if flink.history:
+        draft.set(retained_checkpoints=retained.listed(run, flink))
+    if run.confirmed and not flink.terminal:
+        retained.make(draft, run, flink)
     began = draft.status.started_from
     if flink.state == "RUNNING" and not run.confirmed and began is not None:
         confirmed = _restored_as_asked(run, began, flink)
@@ -97,6 +111,8 @@ def _restored_as_asked(run: Run, began: StartedFrom, flink: FlinkJob) -> bool | 
 
 def _ended_by_itself(draft: Draft, run: Run, flink: FlinkJob) -> None:
     """The job came to an end that nobody asked the operator for. A finished job is never run again by itself."""
+    if flink.state == "FINISHED" and _end_is_unclear(draft, run):
+        return
     if flink.state == "FINISHED" and _was_stopped_by_us(draft, run):
         stop.teardown(draft, run.id, "Stop", EndState.STOPPED)
         return
@@ -116,14 +132,31 @@ def _was_stopped_by_us(draft: Draft, run: Run) -> bool:
 
     Its savepoint must be the last thing that the run did: a job that went on after one has come to its own end.
     """
-    latest = draft.status.latest_checkpoint
-    for checkpoint in draft.observed.checkpoints:
-        spec, status = checkpoint.spec, checkpoint.status
-        ours = spec.source in (Source.STOP, Source.UPGRADE) and spec.origin is not None and spec.origin.run == run.id
+    last = _last_location(draft, run)
+    for checkpoint in stop_savepoints(run, draft.observed.checkpoints):
+        status = checkpoint.status
         under_way = status.phase in (None, Phase.PENDING) or is_being_taken(checkpoint)
-        last = status.phase is Phase.PRESENT and latest is not None and latest.location == status.location
-        if ours and (under_way or last):
+        if under_way or (status.phase is Phase.PRESENT and last is not None and last == status.location):
             return True
+    return False
+
+
+def _last_location(draft: Draft, run: Run) -> str | None:
+    """Where the run's newest state lies; when the status does not say, because it was lost too, the store does."""
+    latest, listing = draft.status.latest_checkpoint, draft.observed.listing
+    if latest is not None:
+        return latest.location
+    own = [state for state in listing.states if state.run == run.id] if isinstance(listing, JobListing) else []
+    return max(own, key=lambda state: state.checkpoint_id).location if own else None
+
+
+def _end_is_unclear(draft: Draft, run: Run) -> bool:
+    """Whether only the store can say what ended the run, and it does not answer."""
+    unclear = draft.status.latest_checkpoint is None and bool(stop_savepoints(run, draft.observed.checkpoints))
+    if unclear and not isinstance(draft.observed.listing, JobListing):
+        draft.waiting = "the store does not answer, and only it can say whether the run was stopped or has finished"
+        draft.wake(5)
+        return True
     return False
 
 
@@ -136,6 +169,8 @@ def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
         return
     ends = {"FINISHED": EndState.FINISHED, "CANCELED": EndState.CANCELED, "FAILED": EndState.FAILED}
     end = ends.get(result or "", EndState.LOST)
+    if end is EndState.FINISHED and _end_is_unclear(draft, run):
+        return
     if end is EndState.FINISHED and _was_stopped_by_us(draft, run):
         end = EndState.STOPPED
     if end is EndState.LOST:
@@ -161,6 +196,19 @@ def _cannot_complete_checkpoints(draft: Draft, run: Run, objects: RunObjects) ->
     draft.error("PointersLost", why)
     draft.say("Warning", "PointersLost", f"{why}; a new run starts from the newest state in the store")
     return True
+
+
+def _has_been_healthy(draft: Draft, objects: RunObjects) -> bool:
+    """Whether a JobManager that failed is to be started at once, because it had worked for long.
+
+    A Job never forgets failures: after a few of them, spread over a year, each new one costs ten minutes. As for the
+    kubelet's own crash loops, what has worked for ten minutes begins anew: a checkpoint was completed so long after the
+    Job was made. A new Job starts the same run; Flink's HA metadata, which the guard asks for, says where it goes on.
+    """
+    latest, made_at = draft.status.latest_checkpoint, objects.manager_made_at
+    if not objects.waits or latest is None or latest.completion_time is None or made_at is None:
+        return False
+    return latest.completion_time >= made_at + _HEALTHY_AFTER
 
 
 def _repair(draft: Draft, run: Run, objects: RunObjects) -> None:
@@ -204,7 +252,17 @@ def _restart(draft: Draft, run: Run) -> None:
     if _cannot_change(draft):
         return
     reason = StopReason.RESTART if wish.latest is not None else StopReason.RESTORE
-    _stop(draft, run, reason, _upgrade_method(draft), start_value(draft.job))
+    method = StopMethod.CANCEL if _would_be_discarded(draft, run, wish) else _upgrade_method(draft)
+    _stop(draft, run, reason, method, start_value(draft.job))
+
+
+def _would_be_discarded(draft: Draft, run: Run, wish: StartFrom) -> bool:
+    """Whether the wish is one of the live run's own checkpoints: a stop with a savepoint makes Flink delete them."""
+    named = wish.checkpoint.name if wish.checkpoint else None
+    return any(
+        ckpt.metadata.name == named and ckpt.spec.source is Source.RETAINED and ckpt.status.run == run.id
+        for ckpt in draft.observed.checkpoints
+    )
 
 
 def _upgrade(draft: Draft, run: Run) -> None:
@@ -227,8 +285,8 @@ def _upgrade_method(draft: Draft) -> StopMethod:
 
 def _cannot_change(draft: Draft) -> bool:
     """Whether the spec as it is could not be started: then the running job is not touched."""
-    if draft.observed.problems:
-        draft.stalled("InvalidSpec", "; ".join(str(problem) for problem in draft.observed.problems))
+    if draft.hindrance:
+        draft.stalled("InvalidSpec", draft.hindrance)
         return True
     if draft.observed.store.problem:
         draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}")

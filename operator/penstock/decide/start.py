@@ -112,8 +112,8 @@ def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom | 
         name = owner.metadata.name
         return Refusal("CheckpointDeleting", f"the newest state is Checkpoint {name}, which is being deleted: waiting")
     return StartedFrom(
-        kind=StartKind.CHECKPOINT if owner else StartKind.RETAINED,
-        text=owner.metadata.name if owner else f"chk-{state.checkpoint_id} of {short(state.run)}",
+        kind=StartKind.CHECKPOINT if owner and state.savepoint else StartKind.RETAINED,
+        text=owner.metadata.name if owner and state.savepoint else f"chk-{state.checkpoint_id} of {short(state.run)}",
         checkpoint=owner.metadata.name if owner else None,
         location=state.location,
         checkpoint_id=state.checkpoint_id,
@@ -193,6 +193,7 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
         job_version=intent.job_version,
         applied_spec_hash=intent.spec_hash,
         latest_checkpoint=None,
+        retained_checkpoints=(),
         stop_attempts=0,
         next_stop_attempt_at=None,
         last_error=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from penstock import names
@@ -85,6 +86,8 @@ def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple
         run=run,
         manager=state,
         manager_message=message,
+        manager_made_at=_time(manager["metadata"].get("creationTimestamp")) if manager else None,
+        waits=state is Manager.ACTIVE and _waits(manager, pods),
         crash=_crash(pods),
         missing=tuple(f"{kind}/{name}" for kind, name in sorted(wanted - present)),
         permit=("ConfigMap", names.permit(job, run)) in present,
@@ -114,6 +117,16 @@ def _manager(job: Manifest | None) -> tuple[Manager, str]:
     return Manager.ACTIVE, ""
 
 
+def _waits(job: Manifest | None, pods: list[Manifest]) -> bool:
+    failed = (job or {}).get("status", {}).get("failed", 0)
+    managers = [pod for pod in pods if pod["metadata"]["labels"].get(constants.LABEL_COMPONENT) == JOB_MANAGER]
+    return bool(failed) and not any(not _has_ended(pod) for pod in managers)
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
 def _drifted(deployments: list[Manifest]) -> bool:
     """Somebody scaled the TaskManagers by hand: the wanted number stands beside it in an annotation."""
     for deployment in deployments:
@@ -124,9 +137,11 @@ def _drifted(deployments: list[Manifest]) -> bool:
 
 
 def _is_creating(pod: Manifest) -> bool:
+    """Whether it may be waiting for its volumes: none of its containers has come any further, or failed to."""
     statuses = [*pod.get("status", {}).get("initContainerStatuses", []), *pod["status"].get("containerStatuses", [])]
     reasons = {(status.get("state", {}).get("waiting") or {}).get("reason") for status in statuses}
-    return bool(reasons & {"ContainerCreating", "PodInitializing"}) and "deletionTimestamp" not in pod["metadata"]
+    waits = bool(reasons) and reasons <= {"ContainerCreating", "PodInitializing"}
+    return waits and "deletionTimestamp" not in pod["metadata"]
 
 
 def _has_ended(pod: Manifest) -> bool:

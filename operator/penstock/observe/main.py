@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from penstock import clock, names
 from penstock.api import constants
 from penstock.api.base import Model
-from penstock.api.checkpoint import Checkpoint
+from penstock.api.checkpoint import Checkpoint, Source
 from penstock.api.conditions import find_condition
-from penstock.api.reading import Problem, read
+from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide.needs import Needs, needs
+from penstock.decide.needs import Needs, is_being_cleared, needs, needs_in_store
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
@@ -24,7 +24,7 @@ from penstock.model import JobListing, Observed, StoreView, TargetListing, Unkno
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
-from penstock.world import World, place_of, target_directory
+from penstock.world import World, place_of, retained_directory, target_directory
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
@@ -44,14 +44,16 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         kube.find(resources.CHECKPOINTS, namespace, fields=f"spec.jobRef.name={name}"),
     )
     job, problems = _read(StreamJob, stored)
-    checkpoints = tuple(each for item in items if (each := _read(Checkpoint, item)[0]) is not None)
+    checkpoints, unreadable = _read_checkpoints(items)
     runs = await runs_of(kube, job.metadata) if job else ()
     revisions = await revisions_of(kube, job.metadata) if job else ()
     wanted = needs(job, checkpoints, runs)
     view, client = await _store(world, job, checkpoints)
-    flink, triggers, listing, targets, result = await asyncio.gather(
-        _flink(world, job, wanted),
-        _triggers(world, job, checkpoints, wanted),
+    # Before the directories are listed: a savepoint that is complete when Flink is asked must be seen in the listing.
+    triggers = await _triggers(world, job, checkpoints, wanted)
+    flink = await _flink(world, job, wanted)
+    wanted = needs_in_store(wanted, job, checkpoints, flink)
+    listing, targets, result = await asyncio.gather(
         _listing(client, namespace, name, wanted),
         _targets(client, view, checkpoints, wanted),
         _job_result(client, job, wanted),
@@ -71,21 +73,44 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         targets=targets,
         job_result=result,
         problems=problems + tuple(validate_stream_job(job) if job else ()),
+        unreadable=unreadable,
     )
+
+
+def _read_checkpoints(items: list[dict[str, Any]]) -> tuple[tuple[Checkpoint, ...], tuple[Unreadable, ...]]:
+    """Those that can be read, and the others: one of them must not stop the job and all the rest."""
+    checkpoints: list[Checkpoint] = []
+    unreadable: list[Unreadable] = []
+    for item in items:
+        found, problems = read(Checkpoint, item)
+        _log(item, problems)
+        if found is not None:
+            checkpoints.append(found)
+            continue
+        why = "; ".join(map(str, problems))
+        conditions = (item.get("status") or {}).get("conditions") or []
+        told = any(each.get("reason") == constants.UNREADABLE and each.get("message") == why for each in conditions)
+        meta = item["metadata"]
+        unreadable.append(Unreadable(meta["namespace"], meta["name"], why, told))
+    return tuple(checkpoints), tuple(unreadable)
 
 
 def _read(kind: type[_M], stored: dict[str, Any] | None) -> tuple[_M | None, tuple[Problem, ...]]:
     if stored is None:
         return None, ()
     found, problems = read(kind, stored)
-    for problem in problems:
-        meta = stored["metadata"]
-        log.warning("%s %s/%s: %s", stored.get("kind"), meta.get("namespace"), meta["name"], problem)
+    _log(stored, problems)
     if found is None:
         # Not the same as gone: nothing may be decided about an object that cannot be read.
         msg = f"{stored.get('kind')} {stored['metadata']['name']} cannot be read: {'; '.join(map(str, problems))}"
         raise RetryLater(msg)
     return found, ()
+
+
+def _log(stored: dict[str, Any], problems: tuple[Problem, ...]) -> None:
+    meta = stored["metadata"]
+    for problem in problems:
+        log.warning("%s %s/%s: %s", stored.get("kind"), meta.get("namespace"), meta["name"], problem)
 
 
 async def _known(work: Awaitable[_T]) -> _T | Unknown:
@@ -167,7 +192,11 @@ async def _targets(
 
 
 async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:
-    return await store_view.list_target(client, target_directory(client.place, checkpoint))
+    """Its own directory; the tombstone too when it is being cleared, and not at each poll of a savepoint."""
+    uid = checkpoint.metadata.uid if is_being_cleared(checkpoint) else None
+    if checkpoint.spec.source is Source.RETAINED:
+        return await store_view.list_retained(client, retained_directory(client.place, checkpoint), uid)
+    return await store_view.list_target(client, target_directory(client.place, checkpoint), uid)
 
 
 async def _job_result(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from penstock.inventory import tombstone
 from penstock.model import JobListing, StoredState, TargetListing
 from penstock.store.client import ObjectStore, Stored
 from penstock.store.layout import METADATA, NOTE, job_of_directory
@@ -35,10 +36,14 @@ async def list_job(store: ObjectStore, namespace: str, job: str) -> JobListing:
     return JobListing(tuple(states), any_directory)
 
 
-async def list_target(store: ObjectStore, directory: str) -> TargetListing:
-    """One Checkpoint's target directory (a key prefix with the slash): what is complete, what is left over."""
+async def list_target(store: ObjectStore, directory: str, cleared: str | None = None) -> TargetListing:
+    """One Checkpoint's target directory (a key prefix with the slash): what is complete, what is left over.
+
+    `cleared` is its uid when it is being cleared: then its tombstone is read, too.
+    """
     objects = await store.list(directory)
     head = directory[: directory.index("/savepoints/") + 1]
+    told = await tombstone.load(store, head, cleared) if cleared else None
     found = await _states(store, head, "", objects)
     complete = max(found, key=lambda state: (state.modified, state.checkpoint_id), default=None)
     keep = store.place.key_of(complete.location) if complete else None
@@ -47,7 +52,22 @@ async def list_target(store: ObjectStore, directory: str) -> TargetListing:
         for item in objects
         if item.key != directory + NOTE and not (keep is not None and item.key.startswith(keep + "/"))
     )
-    return TargetListing(complete, partial, len(objects))
+    going = {item.key for item in objects}.union(told.keys if told else ())
+    return TargetListing(complete, partial, len(going), told.freed if told else None)
+
+
+async def list_retained(store: ObjectStore, directory: str, cleared: str | None = None) -> TargetListing:
+    """The directory of one of Flink's own checkpoints (a key prefix with the slash). What it shares is not in it.
+
+    `cleared` is its uid when it is being cleared. Once its `_metadata` is gone, the tombstone says what is still to go:
+    files in the directory that another state names stay, and do not count.
+    """
+    objects = await store.list(directory)
+    head = directory[: directory.index("/checkpoints/") + 1]
+    found = await _states(store, head, "", objects)
+    told = await tombstone.load(store, head, cleared) if cleared else None
+    keys = len(objects) if told is None or found else len(told.keys)
+    return TargetListing(found[0] if found else None, (), keys, told.freed if told else None)
 
 
 async def job_result(store: ObjectStore, ha_directory: str, run: str) -> str | None:

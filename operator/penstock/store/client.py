@@ -23,10 +23,15 @@ from penstock.store.layout import Place
 _T = TypeVar("_T")
 _BATCH = 1000
 _CHUNK = 1 << 16
+_JSON_LIMIT = 64 << 20
 _THREADS = 8
 _HTTP_OK_TO_RETRY = frozenset({408, 429})
 _SERVER_ERROR = 500
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_PASSING = frozenset(
+    {"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "ThrottlingException"}
+)
+"""Words of S3 for one key of a batch after which the same may be tried again."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class ObjectStore:
     """One store: a bucket and a prefix, with the operator's credentials.
 
     Raises:
-        Refused: when the endpoint is no URL, or there is no such profile.
+        Refused: when the endpoint or the region cannot be one, or there is no such profile.
     """
 
     _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
@@ -69,8 +74,9 @@ class ObjectStore:
         self.place = access.place
         try:
             self._s3 = _client(access)
-        except (BotoCoreError, ValueError) as error:
-            raise Refused(f"bucket {access.place.bucket}: {error}", "StoreRefused") from error
+        except (ValueError, BotoCoreError) as error:  # boto's own rules for endpoint, region and profile
+            what = "profile" if access.profile else "spec.endpoint or spec.region"
+            raise Refused(f"{what}: {error}", "EndpointInvalid") from None
 
     async def list(self, prefix: str) -> tuple[Stored, ...]:
         """Every object below a key prefix, in key order."""
@@ -108,6 +114,8 @@ class ObjectStore:
             except ClientError as error:
                 if error.response["Error"]["Code"] in _MISSING:
                     return None
+                if error.response["Error"]["Code"] == "InvalidRange":
+                    return b""  # it is empty: there is no first byte
                 raise
 
         return await self._call(f"read {key}", work)
@@ -131,8 +139,8 @@ class ObjectStore:
         return await self._call(f"read {key}", work)
 
     async def read_json(self, key: str) -> dict[str, Any] | None:
-        """A JSON object, or None when it is missing or not one."""
-        data = await self.read(key)
+        """A JSON object, or None when it is missing, not one, or longer than 64 MiB: jobs may write there, too."""
+        data = await self.read(key, first=_JSON_LIMIT)
         try:
             value = json.loads(data) if data else None
         except ValueError:
@@ -148,20 +156,53 @@ class ObjectStore:
 
         await self._call(f"write {key}", work)
 
+    async def head(self, key: str) -> Stored | None:
+        """An object's size and time without its bytes, or None when there is none."""
+
+        def work() -> Stored | None:
+            try:
+                answer = self._s3.head_object(Bucket=self.place.bucket, Key=key)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _MISSING:
+                    return None
+                raise
+            return Stored(key, answer["ContentLength"], answer["LastModified"])
+
+        return await self._call(f"look at {key}", work)
+
     async def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects, up to 1000 in a call; raises when the store refuses a single one of them."""
+        """Delete objects, up to 1000 in a call. One that is not there counts as deleted.
+
+        Raises:
+            Refused: the store said no to at least one key of a call; the reason is its word, such as AccessDenied.
+            RetryLater: it did not answer, had trouble of its own, or did not say what became of a key.
+        """
         for start in range(0, len(keys), _BATCH):
-            batch = [{"Key": key} for key in keys[start : start + _BATCH]]
+            batch = keys[start : start + _BATCH]
 
-            def work(objects: Sequence[dict[str, str]] = batch) -> list[dict[str, Any]]:
-                answer = self._s3.delete_objects(Bucket=self.place.bucket, Delete={"Objects": objects, "Quiet": True})
-                return list(answer.get("Errors", []))
+            def work(batch: Sequence[str] = batch) -> dict[str, Any]:
+                objects = [{"Key": key} for key in batch]
+                # Not quiet: a key of which nothing is said was perhaps never looked at.
+                return dict(self._s3.delete_objects(Bucket=self.place.bucket, Delete={"Objects": objects}))
 
-            refused = await self._call(f"delete {len(batch)} keys", work)
-            if refused:
-                first = refused[0]
-                msg = f"the store refused to delete {len(refused)} keys, first {first.get('Key')}: {first.get('Code')}"
+            self._check(batch, await self._call(f"delete {len(batch)} keys", work))
+
+    def _check(self, batch: Sequence[str], answer: dict[str, Any]) -> None:
+        """Errors stand in an answer with status 200, one for each key."""
+        errors = [each for each in answer.get("Errors", []) if each.get("Code") not in _MISSING]
+        if errors:
+            first = min(errors, key=lambda each: each.get("Code") in _PASSING)
+            code = str(first.get("Code") or "StoreRefused")
+            said = f"{first.get('Key')}: {code} {first.get('Message') or ''}".strip()
+            msg = f"bucket {self.place.bucket}: {len(errors)} of {len(batch)} keys were not deleted, first {said}"
+            if code in _PASSING:
                 raise RetryLater(msg)
+            raise Refused(msg, code)
+        told = {each.get("Key") for kind in ("Deleted", "Errors") for each in answer.get(kind, [])}
+        untold = [key for key in batch if key not in told]
+        if untold:
+            msg = f"bucket {self.place.bucket} did not say what became of {len(untold)} keys, first {untold[0]}"
+            raise RetryLater(msg)
 
     async def warnings(self) -> tuple[str, ...]:
         """What makes "gone" not gone in this bucket, as sentences; none where the store does not know."""
@@ -208,7 +249,7 @@ class ObjectStore:
             raise RetryLater(msg) from error
 
 
-def _client(access: Access) -> Any:  # noqa: ANN401 - boto3 has no types
+def _client(access: Access) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
     # boto3's own session is shared by all stores, and with it what it knows of S3.
     session = boto3.Session(profile_name=access.profile) if access.profile else boto3
     return session.client(

@@ -53,6 +53,10 @@ class Place:
         """Where Flink writes the retained checkpoints; Flink itself adds `<run>/chk-N`."""
         return self.job(namespace, job, uid) + "checkpoints/"
 
+    def retained(self, namespace: str, job: str, uid: str, run: str, number: int) -> str:
+        """Directory of one of Flink's own checkpoints, with the slash."""
+        return f"{self.checkpoints(namespace, job, uid)}{run}/chk-{number}/"
+
     def savepoint(self, namespace: str, job: str, uid: str, checkpoint_uid: str) -> str:
         """Target directory of one Checkpoint, with the slash."""
         return self.job(namespace, job, uid) + f"savepoints/{checkpoint_uid}/"
@@ -89,6 +93,23 @@ class Place:
             return None
         match = re.match(rf"savepoints/{_UUID}/", key[len(directory) :])
         return directory + match[0] if match else None
+
+    def retained_of(self, key: str, namespace: str, job: str) -> str | None:
+        """The directory `checkpoints/<run>/chk-N/` that a key lies in, of this namespace and job name, else None."""
+        directory = self.directory_of(key, namespace, job)
+        if directory is None:
+            return None
+        match = re.match(r"checkpoints/[0-9a-f]{32}/chk-[0-9]+/", key[len(directory) :])
+        return directory + match[0] if match else None
+
+    def home_of(self, key: str) -> str | None:
+        """The job directory that a key lies in, of whatever namespace and job; None when it lies in none."""
+        head = f"{self.prefix}/" if self.prefix else ""
+        parts = key.removeprefix(head).split("/", 2)
+        if not key.startswith(head) or len(parts) < 3:  # noqa: PLR2004 - namespace, job and what lies in it
+            return None
+        owner = job_of_directory(parts[1])
+        return self.directory_of(key, parts[0], owner[0]) if owner else None
 
 
 def job_of_directory(name: str) -> tuple[str, str] | None:

@@ -156,6 +156,52 @@ CASES = (
     ),
     Case(
         "StreamJob",
+        "spec.checkpoints.retention.maxAge is not a duration",
+        accepted=({"checkpoints.retention": {"maxAge": "168h"}},),
+        refused=(
+            {"checkpoints.retention": {"maxAge": "7d"}},
+            {"checkpoints.retention": {"maxAge": "-1h"}},
+            {"checkpoints.retention": {"maxAge": "forever"}},
+        ),
+    ),
+    Case(
+        "StreamJob",
+        "spec.checkpoints.retention.maxAge must be at least 1s",
+        accepted=({"checkpoints.retention": {"maxAge": "1s", "numRetained": 1000}},),
+        refused=({"checkpoints.retention": {"maxAge": "999ms"}},),
+    ),
+    Case(
+        "StreamJob",
+        "spec.checkpoints.schedule.cron must have five fields",
+        accepted=(
+            {"checkpoints.schedule": {"cron": "0 3 * * *"}},
+            {"checkpoints.schedule": {"cron": "*/15 0-6,20-23 1,15 JAN MON-FRI", "missed": "RunOnce"}},
+            {"checkpoints.schedule": {"cron": "0  3  L  *  5#2", "suspend": True}},
+            {"checkpoints.schedule": {"cron": "99 3 * * *"}},  # read by the operator: Stalled, InvalidSpec
+        ),
+        refused=(
+            {"checkpoints.schedule": {"cron": ""}},
+            {"checkpoints.schedule": {"cron": "@daily"}},
+            {"checkpoints.schedule": {"cron": "0 3 * *"}},
+            {"checkpoints.schedule": {"cron": "0 0 3 * * *"}},
+            {"checkpoints.schedule": {"cron": "TZ=UTC 0 3 * * *"}},
+            {"checkpoints.schedule": {"cron": " 0 3 * * *"}},
+        ),
+    ),
+    Case(
+        "StreamJob",
+        "spec.checkpoints.schedule.timeZone is not the name of a time zone",
+        accepted=tuple(
+            {"checkpoints.schedule": {"cron": "0 3 * * *", "timeZone": zone}}
+            for zone in ("UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5")
+        ),
+        refused=tuple(
+            {"checkpoints.schedule": {"cron": "0 3 * * *", "timeZone": zone}}
+            for zone in ("", "Europe/", "/etc/localtime", "../UTC", "Europe Berlin")
+        ),
+    ),
+    Case(
+        "StreamJob",
         "spec.taskManager: replicas times slots is less than spec.parallelism",
         accepted=(
             {"parallelism": 4, "taskManager": {"replicas": 2, "slots": 2}},
@@ -196,11 +242,12 @@ CASES = (
     ),
     Case(
         "StreamJob",
-        "spec.podTemplate.env[].name: FLINK_*, AWS_*, POD_IP and ENABLE_BUILT_IN_PLUGINS belong to Penstock",
-        accepted=(env(name="MY_FLINK_HOME"), env(name="POD_IPS")),
+        "spec.podTemplate.env[].name: FLINK_*, AWS_*, PENSTOCK_*, POD_IP and ENABLE_BUILT_IN_PLUGINS belong",
+        accepted=(env(name="MY_FLINK_HOME"), env(name="POD_IPS"), env(name="PENSTOCKS")),
         refused=(
             env(name="FLINK_PROPERTIES"),
             env(name="AWS_ACCESS_KEY_ID"),
+            env(name="PENSTOCK_SECRET_0"),
             env(name="POD_IP"),
             env(name="ENABLE_BUILT_IN_PLUGINS"),
         ),

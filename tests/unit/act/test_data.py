@@ -7,11 +7,33 @@ from typing import Any
 import pytest
 
 from penstock.act import carry_out
-from penstock.act import data as module
 from penstock.errors import Refused, RetryLater
-from penstock.model import DeleteCheckpointData, DeleteHighAvailability, DeleteJobData, DeleteKeys, StoreView, WriteNote
-from tests.unit.builders import HOME, JOB_UID, OLD_RUN, PLACE, RUN, checkpoint, job, retained, savepoint, target, uid
+from penstock.model import (
+    DeleteCheckpointData,
+    DeleteHighAvailability,
+    DeleteJobData,
+    DeleteKeys,
+    DeleteRetainedData,
+    ForgetDeletion,
+    StoreView,
+    WriteNote,
+)
+from tests.unit.builders import (
+    HOME,
+    JOB_UID,
+    OLD_RUN,
+    PLACE,
+    RUN,
+    checkpoint,
+    job,
+    retained,
+    run_objects,
+    savepoint,
+    target,
+    uid,
+)
 from tests.unit.fakes import FakeStore
+from tests.unit.inventory.lake import Lake
 from tests.unit.world import FakeWorld, seen
 
 DIRECTORY = f"{HOME}savepoints/{uid(1)}/"
@@ -36,13 +58,15 @@ async def act(held: FakeStore, effect: Any, *checkpoints: Any, **more: Any) -> N
 async def test_the_tombstone_comes_first_then_the_metadata_and_the_note_last():
     store = full()
     await act(store, DELETE)
-    assert set(store.keys) == set(OTHERS)
+    assert set(store.keys) == {*OTHERS, TOMBSTONE}
     writes = [call for call in store.calls if call[0] in ("write", "delete")]
     assert writes[:2] == [("write", TOMBSTONE), ("delete", METADATA)]
-    assert writes[-2:] == [("delete", NOTE), ("delete", TOMBSTONE)]
+    assert writes[-2:] == [("delete", NOTE), ("write", TOMBSTONE)]
+    await act(store, ForgetDeletion("before"))
+    assert set(store.keys) == set(OTHERS)
 
 
-async def test_the_tombstone_says_what_is_deleted():
+async def test_the_tombstone_says_what_is_deleted_and_afterwards_what_was_freed():
     store, told = full(), {}
 
     def watch(verb: str, key: str) -> None:
@@ -51,11 +75,14 @@ async def test_the_tombstone_says_what_is_deleted():
 
     store.before = watch
     await act(store, DELETE)
-    assert (told["checkpoint"], told["uid"]) == ("before", uid(1))
-    assert set(told["keys"]) == {METADATA, NOTE, *FILES}
+    assert (told["checkpoint"], told["uid"], told["freed"]) == ("before", uid(1), 0)
+    assert {HOME + key for key in told["keys"]} == {METADATA, NOTE, *FILES}
+    left = store.keys[TOMBSTONE]
+    assert isinstance(left, dict)
+    assert (left["keys"], left["freed"]) == ({}, 50)
 
 
-@pytest.mark.parametrize("position", range(1, 12))
+@pytest.mark.parametrize("position", range(1, 14))
 async def test_after_a_crash_at_any_place_the_next_pass_goes_on(position):
     store, count = full(), 0
 
@@ -77,20 +104,11 @@ async def test_after_a_crash_at_any_place_the_next_pass_goes_on(position):
             assert all(key in store.keys for key in FILES)
     store.before = lambda *_: None
     await act(store, DELETE)
-    assert set(store.keys) == set(OTHERS)
+    assert set(store.keys) == {*OTHERS, TOMBSTONE}
+    left = store.keys[TOMBSTONE]
+    assert isinstance(left, dict)
+    assert left["freed"] == 50
     assert crashed == (count >= position)
-
-
-async def test_a_slice_begins_with_the_metadata(monkeypatch):
-    monkeypatch.setattr(module, "_SLICE", 2)
-    store = full()
-    await act(store, DELETE)
-    assert store.deleted[0] == METADATA
-    assert NOTE in store.keys
-    assert TOMBSTONE in store.keys
-    for _ in range(3):
-        await act(store, DELETE)
-    assert set(store.keys) == set(OTHERS)
 
 
 OUTSIDE = {
@@ -167,3 +185,72 @@ async def test_ha_data_of_one_run_only():
 async def test_without_a_store_it_is_tried_later(effect):
     with pytest.raises(RetryLater, match="there is none"):
         await act(FakeStore(), effect, store=StoreView(problem="there is none"))
+
+
+# ---------------------------------------------------------------- retained checkpoints
+
+CHK, NEXT = f"{HOME}checkpoints/{OLD_RUN}/chk-7/", f"{HOME}checkpoints/{OLD_RUN}/chk-8/"
+SHARED = [f"{HOME}checkpoints/{OLD_RUN}/shared/{name}" for name in "ab"]
+OF_FLINK = {"target_directory": None, "location": retained(7, OLD_RUN), "run": OLD_RUN}
+TAKE = DeleteRetainedData("before", retained(7, OLD_RUN), run_ended=True)
+
+
+def shared() -> Lake:
+    lake = Lake()
+    lake.add_state(CHK, dict.fromkeys(SHARED, 5), 7)
+    lake.add_state(NEXT, {SHARED[1]: 5}, 8)
+    return lake
+
+
+def kept(**status: Any) -> Any:
+    return checkpoint(phase="Present", source="Retained", origin={"run": OLD_RUN}, status=OF_FLINK | status)
+
+
+async def test_a_retained_checkpoint_goes_without_what_its_neighbour_names():
+    store = shared()
+    await act(store, TAKE, kept())
+    assert set(store.keys) == {f"{NEXT}_metadata", SHARED[1], TOMBSTONE}
+    await act(store, ForgetDeletion("before"), kept())
+    assert TOMBSTONE not in store.keys
+
+
+LIVE: dict[str, dict[str, Any]] = {
+    "Kubernetes holds something of it": {"runs": (run_objects(OLD_RUN),)},
+    "decide did not say so": {"effect": DeleteRetainedData("before", retained(7, OLD_RUN), run_ended=False)},
+}
+
+
+@pytest.mark.parametrize("more", LIVE.values(), ids=LIVE)
+async def test_while_its_run_may_write_it_is_flinks(more):
+    store = shared()
+    with pytest.raises(Refused) as refused:
+        await act(store, more.get("effect", TAKE), kept(), **{k: v for k, v in more.items() if k != "effect"})
+    assert refused.value.reason == "RunIsLive"
+    assert store.deleted == []
+
+
+@pytest.mark.parametrize("effect", [TAKE, ForgetDeletion("before")])
+@pytest.mark.parametrize(
+    "location", [retained(7, OLD_RUN).replace("/flights-1111", "/others-1111"), PLACE.uri(HOME), "s3://other/x", None]
+)
+async def test_a_retained_place_that_is_not_ours_is_refused(location, effect):
+    store = shared()
+    with pytest.raises(Refused) as refused:
+        await act(store, effect, kept(location=location))
+    assert refused.value.reason == "PlaceNotOurs"
+    assert store.deleted == []
+
+
+async def test_the_jobs_directory_goes_but_what_a_kept_retained_one_names():
+    store = shared()
+    store.add({f"{HOME}ha/x": 1, f"{NEXT}own": 2})
+    await act(store, DeleteJobData(JOB_UID, (retained(8, OLD_RUN),)))
+    assert set(store.keys) == {f"{NEXT}_metadata", f"{NEXT}own", SHARED[1]}
+
+
+async def test_nothing_of_the_job_goes_when_what_is_kept_cannot_be_read():
+    store = shared()
+    store.keys[f"{NEXT}_metadata"] = b"broken"
+    with pytest.raises(Refused) as refused:
+        await act(store, DeleteJobData(JOB_UID, (retained(8, OLD_RUN),)))
+    assert (refused.value.reason, store.deleted) == ("MetadataUnreadable", [])

@@ -20,12 +20,14 @@ from penstock.model import (
     CreateCheckpoint,
     DeleteCheckpoint,
     DeleteHighAvailability,
+    DeleteManager,
     DeletePods,
     DeleteRun,
     GrantPermit,
     Observed,
     RecordRevision,
     Revision,
+    SayUnreadable,
     SetFinalizer,
     StoreView,
     TriggerSavepoint,
@@ -86,6 +88,17 @@ async def test_a_run_goes_whole_and_no_other_goes_with_it():
     assert left == {each["metadata"]["name"] for each in build.lasting(_context_of(OLD_RUN))}
 
 
+async def test_what_is_deleted_last_can_be_seen():
+    """Killed in between, the next operator goes on because something that it can list is left: a Secret it cannot."""
+    world, observed = with_job()
+    for manifest_of_run in build.lasting(context()):
+        await world.kube.create(manifest_of_run)
+    await carry_out(world, observed, DeleteRun(RUN))
+    deleted = [kind for verb, kind, _ in world.kube.calls if verb == "delete"]
+    assert deleted[-1] != "Secret"
+    assert "Secret" in deleted
+
+
 def _context_of(run: str) -> Any:
     return type(context())(**{**context().__dict__, "run": run})
 
@@ -127,6 +140,26 @@ async def test_a_checkpoint_of_a_stop_is_made_once_with_its_finalizer():
     assert made["metadata"]["finalizers"] == [constants.FINALIZER_DATA]
     assert made["spec"]["origin"] == {"run": RUN}
     assert "ownerReferences" not in made["metadata"]
+
+
+async def test_only_the_job_of_the_jobmanager_is_deleted():
+    world, observed = with_job()
+    await carry_out(world, observed, DeleteManager(RUN))
+    assert [call for call in world.kube.calls if call[0] == "delete"] == [
+        ("delete", "Job", names.job_manager(JOB, RUN))
+    ]
+
+
+async def test_a_checkpoint_that_cannot_be_read_says_so_and_keeps_all_else():
+    deleting = {"type": "Deleting", "status": "True", "reason": "Deleted"}
+    world, observed = with_job(checkpoint(phase="Present", status={"conditions": [deleting]}))
+    for why in ("spec.pinned: no", "spec.pinned: still no"):
+        await carry_out(world, observed, SayUnreadable(NAMESPACE, "before", why))
+    status = world.kube.of("Checkpoint")["before"]["status"]
+    assert status["phase"] == "Present"
+    kept, stalled = status["conditions"]
+    assert (kept["type"], stalled["type"], stalled["status"]) == ("Deleting", "Stalled", "True")
+    assert (stalled["reason"], stalled["message"]) == ("Unreadable", "spec.pinned: still no")
 
 
 async def test_finalizers_of_others_stay():

@@ -108,6 +108,23 @@ def test_memory_that_was_meant_in_another_unit_is_refused(side):
     ]
 
 
+def test_a_bad_schedule_is_said_but_hinders_no_start():
+    spec = {
+        "flink": {"version": "2.3"},
+        "job": {"sql": {"script": "X;"}},
+        "checkpoints": {"store": "main", "schedule": {"cron": "0 25 * * *", "timeZone": "Mars/Olympus"}},
+    }
+    found = validate_stream_job(StreamJob.model_validate({"metadata": {}, "spec": spec}))
+    assert [(each.path, each.hinders) for each in found] == [
+        ("spec.checkpoints.schedule.cron", False),
+        ("spec.checkpoints.schedule.timeZone", False),
+    ]
+    assert str(found[0]) == (
+        "spec.checkpoints.schedule.cron: the hour of 0 25 * * * cannot be read; "
+        "write minute, hour, day of month, month and day of week, for example 0 3 * * *"
+    )
+
+
 def test_no_cpu_at_all_is_refused():
     assert problems_of(taskManager={"resources": {"limits": {"cpu": "0"}}}) == [
         "spec.taskManager.resources.limits.cpu: 0 leaves no time to run; write for example 500m, or leave it out"

@@ -17,14 +17,17 @@ from penstock.api.validation import OWNED_CONFIGURATION
 from penstock.build import run as build
 from penstock.build.context import RunContext
 from penstock.build.flink_config import configuration, owned, render
-from tests.unit.build.test_golden import JAR, context, everything
+from penstock.substitution import substitute
+from tests.unit.build.test_golden import JAR, JAR_SECRETS, SQL_SECRETS, context, everything
 from tests.unit.builders import RUN, savepoint
 
 CONTEXTS: list[RunContext] = [
     context(),
     context(JAR, restore_from=savepoint(1), store={"jobCredentials": {"serviceAccount": True}}),
+    context(SQL_SECRETS),
+    context(JAR_SECRETS),
 ]
-BOTH = pytest.mark.parametrize("of", CONTEXTS, ids=["sql", "jar"])
+EACH = pytest.mark.parametrize("of", CONTEXTS, ids=["sql", "jar", "sql-secrets", "jar-secrets"])
 
 
 def pods(of: RunContext) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -42,7 +45,7 @@ def containers(of: RunContext) -> Iterator[dict[str, Any]]:
 # ---------------------------------------------------------------- configuration
 
 
-@BOTH
+@EACH
 def test_every_owned_key_is_refused_when_a_user_writes_it(of: RunContext) -> None:
     prefixes = tuple(key for key in OWNED_CONFIGURATION if key.endswith("."))
     free = {key for key in owned(of) if key not in OWNED_CONFIGURATION and not key.startswith(prefixes)}
@@ -64,14 +67,20 @@ def test_a_user_overrides_a_default_and_adds_to_the_java_options() -> None:
     assert "--add-opens=java.base/java.util=ALL-UNNAMED" in keys["env.java.opts.all"]
 
 
-# Beyond the BMP JSON writes surrogate pairs, which YAML does not join.
-letters = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
+# All of Unicode, lone surrogates too, and more often what YAML treats specially.
+letters = st.one_of(
+    st.characters(), st.characters(categories=["Cs", "Cc", "Zl", "Zp"]), st.sampled_from("\ufeff\ufffe\uffff🙂'\"\\: #")
+)
 
 
 @given(st.dictionaries(st.text(letters, min_size=1, max_size=9), st.text(letters, max_size=30), max_size=4))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_the_rendered_configuration_reads_back_as_it_was(keys: dict[str, str]) -> None:
     assert (yaml.safe_load(render(keys)) or {}) == keys
+
+
+def test_the_configuration_is_written_as_it_is_where_yaml_allows() -> None:
+    assert render({"a": 'é🙂"\n\x85\ufeff\ud83d'}) == '"a": "é🙂\\"\\n\\u0085\\ufeff\\ud83d"\n'
 
 
 def test_a_run_without_a_restore_names_no_path() -> None:
@@ -92,7 +101,7 @@ def test_rules_of_flink_that_the_design_rests_on() -> None:
 # ---------------------------------------------------------------- pods
 
 
-@BOTH
+@EACH
 def test_pods_fit_the_restricted_standard(of: RunContext) -> None:
     for _, template in pods(of):
         security = template["spec"]["securityContext"]
@@ -111,14 +120,14 @@ def test_pods_fit_the_restricted_standard(of: RunContext) -> None:
         assert all("hostPort" not in port for port in container.get("ports", []))
 
 
-@BOTH
+@EACH
 def test_every_container_says_what_it_needs(of: RunContext) -> None:
     for container in containers(of):
         assert container["resources"]["requests"].keys() == {"cpu", "memory"}
         assert "memory" in container["resources"]["limits"]
 
 
-@BOTH
+@EACH
 def test_no_key_and_no_script_is_in_a_pod_or_a_config_map(of: RunContext) -> None:
     visible = yaml.dump([each for each in build.lasting(of) if each["kind"] != "Secret"])
     assert "INSERT" not in visible
@@ -132,31 +141,50 @@ def test_a_job_without_keys_gets_none() -> None:
     assert any("AWS_ACCESS_KEY_ID" in str(each) for each in containers(CONTEXTS[0]))
 
 
-@BOTH
+@EACH
 def test_a_jobmanager_is_never_started_again_by_its_pod_and_the_guard_comes_first(of: RunContext) -> None:
     manager = build.job_manager(of)
     assert manager["kind"] == "Job"
     template = manager["spec"]["template"]["spec"]
     assert template["restartPolicy"] == "Never"
-    assert [each["name"] for each in template["initContainers"]] == ["guard"]
+    assert template["initContainers"][-1]["name"] == "guard"
     assert "ttlSecondsAfterFinished" not in manager["spec"]
     assert of.run in template["containers"][0]["command"]
 
 
-@BOTH
+@EACH
+def test_every_mount_has_its_volume_and_every_volume_a_mount(of: RunContext) -> None:
+    for _, template in pods(of):
+        spec = template["spec"]
+        mounted = {
+            mount["name"]
+            for container in spec["containers"] + spec.get("initContainers", [])
+            for mount in container.get("volumeMounts", [])
+        }
+        assert mounted == {volume["name"] for volume in spec["volumes"]}
+
+
+@EACH
+def test_only_the_jobmanager_has_the_script(of: RunContext) -> None:
+    assert "penstock/job.sql" not in str(build.task_managers(of))
+    assert "flights-aaaaaaaa-job'" not in str(build.task_managers(of))
+    assert "/opt/penstock" in [mount["mountPath"] for mount in manager(of)["volumeMounts"]]
+
+
+@EACH
 def test_the_permit_is_not_among_what_is_applied_again_and_again(of: RunContext) -> None:
     made = [each["metadata"]["name"] for each in build.lasting(of)]
     assert build.permit(of)["metadata"]["name"] not in made
     assert build.lasting(of)[-1]["kind"] == "Job"
 
 
-@BOTH
+@EACH
 def test_a_users_labels_do_not_hide_ours(of: RunContext) -> None:
     for _, template in pods(of):
         assert template["metadata"]["labels"]["penstock.dev/run"] == RUN
 
 
-@BOTH
+@EACH
 def test_objects_go_with_their_job_and_are_found_by_their_run(of: RunContext) -> None:
     for manifest in [build.permit(of), *build.lasting(of)]:
         (owner,) = manifest["metadata"]["ownerReferences"]
@@ -180,9 +208,119 @@ def test_as_many_taskmanagers_as_parallelism_needs(parallelism: int, slots: int,
     assert build.task_managers(of)["spec"]["replicas"] == replicas
 
 
-@BOTH
+@EACH
 def test_the_same_run_gives_the_same_objects(of: RunContext) -> None:
     assert everything(of) == everything(of)
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def manager(of: RunContext) -> dict[str, Any]:
+    """The JobManager's container."""
+    (container,) = build.job_manager(of)["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def references(container: dict[str, Any]) -> dict[str, str]:
+    """The variables of the secrets that a container gets, and where each comes from."""
+    found = [each for each in container.get("env", []) if each["name"].startswith("PENSTOCK_")]
+    sources = [(each["name"], each["valueFrom"]["secretKeyRef"]) for each in found]
+    assert len(dict(sources)) == len(sources)
+    return {name: f"{source['name']}/{source['key']}" for name, source in sources}
+
+
+def expanded(text: str, environment: dict[str, str]) -> str:
+    """What the kubelet makes of a word of a command (Kubernetes' third_party/forked/golang/expansion)."""
+
+    def meant(found: re.Match[str]) -> str:
+        if found["name"] is None:
+            return found["other"] if found["other"] == "$" else found.group()
+        return environment.get(found["name"], found.group())
+
+    return re.sub(r"\$(?:\((?P<name>[^)]*)\)|(?P<other>.))", meant, text, flags=re.DOTALL)
+
+
+def sql(script: str) -> RunContext:
+    return context({"job": {"sql": {"script": script}}})
+
+
+def jar(*arguments: str, **job: str) -> RunContext:
+    return context({"job": {"jar": {"uri": "local:///job.jar", "args": list(arguments), **job}}})
+
+
+def test_a_script_with_secrets_is_rendered_before_the_guard_is_asked() -> None:
+    of = CONTEXTS[2]
+    pod = build.job_manager(of)["spec"]["template"]["spec"]
+    assert [each["name"] for each in pod["initContainers"]] == ["render", "guard"]
+    render_first, guard = pod["initContainers"]
+    assert references(render_first) == {
+        "PENSTOCK_SECRET_0": "kafka/user",
+        "PENSTOCK_SECRET_1": "kafka.prod/pass.word",
+    }
+    assert references(guard) == references(manager(of)) == {}
+    assert {"name": "script", "emptyDir": {"medium": "Memory"}} in pod["volumes"]
+    assert {"name": "script", "mountPath": "/opt/penstock", "readOnly": True} in manager(of)["volumeMounts"]
+    assert "job" not in [mount["name"] for mount in manager(of)["volumeMounts"]]
+
+
+@pytest.mark.parametrize(
+    ("script", "containers_before"),
+    [
+        ("INSERT INTO a SELECT '$', '{', '${x}';", ["guard"]),
+        ("INSERT INTO a SELECT '$${x}';", ["render", "guard"]),
+        ("INSERT INTO a SELECT '${secret:a/b}';", ["render", "guard"]),
+    ],
+)
+def test_a_script_is_rendered_only_when_there_is_something_to_render(script: str, containers_before: list[str]) -> None:
+    pod = build.job_manager(sql(script))["spec"]["template"]["spec"]
+    assert [each["name"] for each in pod["initContainers"]] == containers_before
+
+
+def test_what_flink_prints_of_a_script_with_secrets_is_thrown_away() -> None:
+    assert manager(CONTEXTS[2])["command"][:3] == ["bash", "-c", 'exec "$$@" > /dev/null']
+    assert "SYSTEM_ERR" in str(build.config_map(CONTEXTS[2]))
+    for of in (CONTEXTS[0], CONTEXTS[3], sql("SELECT '$${x}';")):
+        assert manager(of)["command"][0] == "/opt/flink/bin/standalone-job.sh"
+        assert "SYSTEM_ERR" not in str(build.config_map(of))
+
+
+def test_arguments_with_secrets_are_not_logged() -> None:
+    assert "RegexFilter" in str(build.config_map(CONTEXTS[3]))
+    for of in (CONTEXTS[0], CONTEXTS[2], jar("a", "$${secret:a/b}")):
+        assert "RegexFilter" not in str(build.config_map(of))
+
+
+def test_a_secret_in_an_argument_is_a_variable_of_the_jobmanager_alone() -> None:
+    of = CONTEXTS[3]
+    assert references(manager(of)) == {"PENSTOCK_SECRET_0": "kafka/user", "PENSTOCK_SECRET_1": "kafka/password"}
+    assert "--login=$(PENSTOCK_SECRET_0):$(PENSTOCK_SECRET_1)" in manager(of)["command"]
+    others = [each for each in containers(of) if each["name"] != "jobmanager"]
+    assert [references(each) for each in others] == [{}, {}]
+
+
+def test_a_variable_of_the_users_cannot_replace_a_secret() -> None:
+    names_given = [each["name"] for each in manager(CONTEXTS[3])["env"]]
+    assert names_given.count("PENSTOCK_SECRET_0") == 1
+    assert "TZ" in names_given
+    assert "not this" not in yaml.dump(build.lasting(CONTEXTS[3]))
+
+
+words = st.lists(
+    st.sampled_from(["$", "$$", "$(", "(POD_IP)", ")", "{", "$${", "${secret:a/b}", "${secret:c/d}", "x", "é", "\n"])
+).map("".join)
+
+
+@given(st.lists(words, max_size=4), words, words)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_a_program_gets_its_arguments_as_they_are_meant(arguments: list[str], uri: str, entry: str) -> None:
+    of = jar(*arguments, uri=f"local:///{uri}", entryClass=f"X{entry}")
+    container = manager(of)
+    environment = {"POD_IP": "10.0.0.1"} | {name: f"<{key}>$(POD_IP)" for name, key in references(container).items()}
+    command = [expanded(each, environment) for each in container["command"]]
+    meant = [substitute(each, lambda key: f"<{key.name}/{key.key}>$(POD_IP)") for each in arguments]
+    assert command[-len(meant) - 4 :] == ["--job-classname", f"X{entry}", "--jars", f"local:///{uri}", *meant]
+    assert "-Djobmanager.rpc.address=10.0.0.1" in command
 
 
 # ---------------------------------------------------------------- names

@@ -16,7 +16,7 @@ import yaml
 from penstock.api.store import CheckpointStore
 from penstock.build import run as build
 from penstock.build.account import flink_account
-from penstock.build.checkpoint import note, stop_checkpoint
+from penstock.build.checkpoint import note, operator_made
 from penstock.build.context import RunContext
 from penstock.decide.change import spec_hash
 from penstock.model import CreateCheckpoint
@@ -48,6 +48,25 @@ JAR: dict[str, Any] = {
             {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "kafka", "key": "password"}}},
         ],
     },
+}
+SQL_SECRETS: dict[str, Any] = {
+    "job": {
+        "sql": {
+            "script": "CREATE TABLE b (x INT) WITH (\n  'user' = '${secret:kafka/user}',\n"
+            "  'password' = '${secret:kafka.prod/pass.word}',\n  'again' = '${secret:kafka/user}',\n"
+            "  'pattern' = '$${x}');\nINSERT INTO a SELECT * FROM b;"
+        }
+    }
+}
+JAR_SECRETS: dict[str, Any] = {
+    "job": {
+        "jar": {
+            "uri": "local:///opt/flink/usrlib/job.jar",
+            "entryClass": "com.example.Flights$",
+            "args": ["--login=${secret:kafka/user}:${secret:kafka/password}", "$${x}", "$(POD_IP) $$(y) $1"],
+        }
+    },
+    "podTemplate": {"env": [{"name": "TZ", "value": "UTC"}, {"name": "PENSTOCK_SECRET_0", "value": "not this"}]},
 }
 
 
@@ -85,7 +104,9 @@ CASES = {
     "jar-restored": lambda: everything(
         context(JAR, restore_from=savepoint(1), store={"jobCredentials": {"serviceAccount": True}})
     ),
-    "stop-checkpoint": lambda: [stop_checkpoint(job(), STOP), note(checkpoint(phase="Creating", description="x"))],
+    "sql-secrets": lambda: everything(context(SQL_SECRETS)),
+    "jar-secrets": lambda: everything(context(JAR_SECRETS)),
+    "stop-checkpoint": lambda: [operator_made(job(), STOP), note(checkpoint(phase="Creating", description="x"))],
 }
 
 

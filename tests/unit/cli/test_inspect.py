@@ -280,8 +280,8 @@ def test_a_profile(s3: Any) -> None:
         ("s3://bucket/none", [], "s3://bucket/none/_metadata: there is no such object"),
         ("s3://bucket", [], "s3://bucket/_metadata: there is no such object"),
         ("s3://other/x", [], "read x/_metadata in bucket other: AccessDenied no"),
-        (LOCATION, ["--profile", "none"], "bucket bucket: The config profile (none) could not be found"),
-        (LOCATION, ["--endpoint", "nowhere"], "bucket bucket: Invalid endpoint: nowhere"),
+        (LOCATION, ["--profile", "none"], "profile: The config profile (none) could not be found"),
+        (LOCATION, ["--endpoint", "nowhere"], "spec.endpoint or spec.region: Invalid endpoint: nowhere"),
         (LOCATION, ["--endpoint", "http://127.0.0.1:9"], "read prefix/chk-41/_metadata in bucket bucket: Endpoint"),
     ],
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.api.checkpoint import CheckpointStatus
+from penstock.api.checkpoint import Checkpoint, CheckpointStatus
 from penstock.api.conditions import Condition, find_condition
 from penstock.api.streamjob_status import StreamJobStatus
 from penstock.decide import decide
 from penstock.model import Effect, Observed
+from tests.unit.builders import job, live, observed
 from tests.unit.decide.rules import objection
 
 
@@ -68,3 +69,8 @@ def moves(observed: Observed) -> Moves:
         tuple(note.reason for step in decision.steps for note in step.events),
         decision.after_seconds,
     )
+
+
+def one(found: Checkpoint, *, status: dict[str, Any] | None = None, **more: Any) -> Moves:
+    """The moves where `found` is the only Checkpoint of a job that runs well."""
+    return moves(observed(job(status or live()), checkpoints=(found,), **more))

@@ -38,6 +38,16 @@ def _apply(observed: Observed, effect: model.ApplyRun) -> bool:
     return starts or (run is not None and run.id == effect.run and not isinstance(intent, StopIntent | TeardownIntent))
 
 
+def _create(observed: Observed, effect: model.CreateCheckpoint) -> bool:
+    intent, memory = _intent(observed), observed.job.status.schedule if observed.job else None
+    if effect.source == "Schedule":
+        return memory is not None and memory.creating == effect.name
+    if effect.source == "Retained":  # nothing is taken: it names what Flink has made already
+        run = observed.job.status.run if observed.job else None
+        return run is not None and run.id == effect.run and effect.checkpoint_id is not None
+    return isinstance(intent, StopIntent) and intent.checkpoint == effect.name and intent.run == effect.run
+
+
 def _trigger(observed: Observed, effect: model.TriggerSavepoint) -> bool:
     checkpoint, intent = _checkpoint(observed, effect.checkpoint), _intent(observed)
     status = checkpoint.status
@@ -61,6 +71,12 @@ def _delete_run(observed: Observed, effect: model.DeleteRun) -> bool:
     return (isinstance(intent, TeardownIntent) and intent.run == effect.run) or run is None or run.id != effect.run
 
 
+def _delete_manager(observed: Observed, effect: model.DeleteManager) -> bool:
+    """The run goes on: only its Job is made again, when no pod of it is there and nothing else is under way."""
+    run = live_run(observed.job)
+    return run is not None and run.id == effect.run and observed.objects_of(run.id).waits and _intent(observed) is None
+
+
 def _delete_ha(observed: Observed, effect: model.DeleteHighAvailability) -> bool:
     intent, objects = _intent(observed), observed.objects_of(effect.run)
     known = not (objects.objects or objects.pods) and not observed.namespace_terminating
@@ -73,9 +89,27 @@ def _delete_data(observed: Observed, effect: model.DeleteCheckpointData) -> bool
     return is_being_cleared(checkpoint) and ours and not observed.namespace_terminating
 
 
+def _delete_retained(observed: Observed, effect: model.DeleteRetainedData) -> bool:
+    """The same, and never while its run may still write."""
+    checkpoint, run = _checkpoint(observed, effect.checkpoint), live_run(observed.job)
+    ours = checkpoint.status.target_directory is None and checkpoint.status.location == effect.location
+    objects = observed.objects_of(checkpoint.status.run or "")
+    lives = (run is not None and run.id == checkpoint.status.run) or objects.objects > 0 or objects.pods > 0
+    known = is_being_cleared(checkpoint) and ours and not observed.namespace_terminating
+    return known and effect.run_ended and not lives
+
+
+def _forget(observed: Observed, effect: model.ForgetDeletion) -> bool:
+    """The tombstone alone knows the bytes that were freed until the status does."""
+    checkpoint, listed = _checkpoint(observed, effect.checkpoint), observed.targets.get(effect.checkpoint)
+    empty = isinstance(listed, model.TargetListing) and listed.keys == 0
+    return is_being_cleared(checkpoint) and empty and checkpoint.status.bytes_freed == listed.freed
+
+
 def _delete_job_data(observed: Observed, effect: model.DeleteJobData) -> bool:
     job = observed.job
-    kept = {ckpt.status.target_directory for ckpt in observed.checkpoints if ckpt.status.target_directory}
+    places = (ckpt.status.target_directory or ckpt.status.location for ckpt in observed.checkpoints)
+    kept = {place for place in places if place}
     return (
         job is not None
         and job.metadata.terminating
@@ -86,6 +120,7 @@ def _delete_job_data(observed: Observed, effect: model.DeleteJobData) -> bool:
         and job.status.intent is None
         and kept <= set(effect.keep)
         and all(ckpt.status.phase is not None for ckpt in observed.checkpoints)
+        and not observed.unreadable
     )
 
 
@@ -124,11 +159,15 @@ def _finalizer(observed: Observed, effect: model.SetFinalizer) -> bool:
 _ALLOWED = {
     model.GrantPermit: _grant,
     model.ApplyRun: _apply,
+    model.CreateCheckpoint: _create,
     model.TriggerSavepoint: _trigger,
     model.CancelJob: _cancel,
     model.DeleteRun: _delete_run,
+    model.DeleteManager: _delete_manager,
     model.DeleteHighAvailability: _delete_ha,
     model.DeleteCheckpointData: _delete_data,
+    model.DeleteRetainedData: _delete_retained,
+    model.ForgetDeletion: _forget,
     model.DeleteJobData: _delete_job_data,
     model.DeleteKeys: _delete_keys,
     model.DeleteCheckpoint: _delete_checkpoint,

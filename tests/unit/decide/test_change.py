@@ -72,6 +72,8 @@ IGNORED: list[dict[str, Any]] = [
     {"onDelete": {"checkpoints": "Delete"}},
     {"checkpoints": {"onStop": "LatestCheckpoint", "onUpgrade": "Stateless", "ifSavepointFails": "LatestCheckpoint"}},
     {"checkpoints": {"format": "Native"}},
+    {"checkpoints": {"schedule": {"cron": "0 3 * * *"}}},
+    {"checkpoints": {"retention": {"numRetained": 3, "maxAge": "168h"}}},
 ]
 
 

@@ -10,37 +10,32 @@ import pytest
 from penstock.model import (
     DeleteCheckpoint,
     DeleteCheckpointData,
-    DeleteJobData,
-    DeleteRun,
+    DeleteRetainedData,
+    ForgetDeletion,
     JobListing,
-    Manager,
     SetFinalizer,
-    StoreView,
     TargetListing,
     Unknown,
 )
 from tests.unit.builders import (
-    JOB,
-    JOB_UID,
     NOW,
+    OLD_RUN,
     RUN,
     checkpoint,
     complete,
     deleting,
     ended,
-    flink,
-    idle,
     job,
     live,
     observed,
-    run_objects,
+    retained,
     savepoint,
     start_intent,
     started_from,
     stop_intent,
+    stored,
     target,
     teardown_intent,
-    uid,
 )
 from tests.unit.decide.moves import Moves, moves
 from tests.unit.decide.rules import is_deleting
@@ -135,6 +130,9 @@ def test_nothing_goes_while_the_job_or_its_namespace_goes():
     assert going(OLD, YOUNG, status=live()) == {"old"}
 
 
+# ---------------------------------------------------------------- forgetting
+
+
 def test_ended_ones_without_data_are_forgotten_beyond_twenty():
     many = [
         checkpoint(f"c{each:02}", each, "Cleared", source="Upgrade", created=NOW - timedelta(hours=each))
@@ -149,7 +147,7 @@ def test_ended_ones_without_data_are_forgotten_beyond_twenty():
 
 
 def clearing(listed: Any, status: dict[str, Any] | None = None, **more: Any) -> Moves:
-    old = checkpoint("old", 1, "Present", deleting("Retention"), **more)
+    old = checkpoint("old", 1, "Present", deleting("Retention") | more.pop("told", {}), **more)
     return moves(observed(job(status or live()), checkpoints=(old, YOUNG), targets={"old": listed}))
 
 
@@ -162,11 +160,29 @@ def test_data_go_in_a_pass_that_found_the_intent():
 def test_cleared_when_nothing_is_left():
     found = clearing(TargetListing())
     status = found.checkpoints["old"]
-    assert (found.effects, status.phase, status.bytes_freed) == ((), "Cleared", 1000)
+    assert (found.effects, status.phase, status.bytes_freed) == ((), "Cleared", 0)
     assert found.condition("Ready", "old").status == "True"
     assert found.condition("Ready", "old").reason == "Cleared"
     assert found.condition("Restorable", "old").status == "False"
     assert found.condition("Deleting", "old").status == "False"
+
+
+def test_what_was_freed_is_recorded_before_the_tombstone_goes():
+    listed = TargetListing(freed=4321)
+    first = clearing(listed)
+    assert (first.effects, first.checkpoints["old"].phase, first.wake) == ((), "Present", 0)
+    assert first.checkpoints["old"].bytes_freed == 4321
+    second = clearing(listed, told={"bytes_freed": 4321})
+    assert second.effects == (ForgetDeletion("old"),)
+    assert (second.checkpoints["old"].phase, second.checkpoints["old"].bytes_freed) == ("Cleared", 4321)
+    again = clearing(TargetListing(), told={"bytes_freed": 4321})
+    assert (again.effects, again.checkpoints["old"].bytes_freed) == ((), 4321)
+
+
+def test_a_deletion_in_slices_says_how_far_it_is():
+    found = clearing(TargetListing(keys=7, freed=100))
+    assert found.effects == (DeleteCheckpointData("old", target(1)),)
+    assert (found.checkpoints["old"].phase, found.checkpoints["old"].bytes_freed) == ("Present", 100)
 
 
 def test_a_store_that_does_not_answer_is_not_empty():
@@ -207,6 +223,56 @@ def test_the_intent_comes_before_the_data_and_the_data_before_the_finalizer():
     assert second.effects == (DeleteCheckpointData("old", target(1)),)
     third = deleted(deleting(), targets={"old": TargetListing()})
     assert third.effects == (LET_GO,)
+
+
+def test_an_object_goes_with_its_tombstone_when_the_bytes_are_recorded():
+    first = deleted(deleting(), targets={"old": TargetListing(freed=5)})
+    assert (first.effects, first.checkpoints["old"].bytes_freed) == ((), 5)
+    second = deleted(deleting() | {"bytes_freed": 5}, targets={"old": TargetListing(freed=5)})
+    assert second.effects == (ForgetDeletion("old"), LET_GO)
+
+
+RETAINED_OLD = {"target_directory": None, "trigger_id": None, "run": OLD_RUN, "location": retained(3, OLD_RUN)}
+TAKE_RETAINED = DeleteRetainedData("old", retained(3, OLD_RUN), run_ended=True)
+
+
+def test_a_retained_one_of_an_ended_run_goes_in_the_same_order():
+    of = {"source": "Retained", "origin": {"run": OLD_RUN}}
+    whole = {"old": TargetListing(stored(retained(3, OLD_RUN), 3), keys=4)}
+    first = deleted(RETAINED_OLD, targets={}, **of)
+    assert (first.effects, first.condition("Deleting", "old").status) == ((), "True")
+    assert deleted(RETAINED_OLD | deleting(), targets=whole, **of).effects == (TAKE_RETAINED,)
+    half = {"old": TargetListing(keys=2, freed=7)}
+    assert deleted(RETAINED_OLD | deleting(), targets=half, **of).effects == (TAKE_RETAINED,)
+    gone = {"old": TargetListing(freed=9)}
+    told = RETAINED_OLD | deleting() | {"bytes_freed": 9}
+    assert deleted(told, targets=gone, **of).effects == (ForgetDeletion("old"), LET_GO)
+
+
+def test_a_retained_one_of_a_live_run_is_flinks():
+    of = {"source": "Retained", "origin": {"run": RUN}}
+    mine = RETAINED_OLD | {"run": RUN, "location": retained(3)}
+    found = deleted(mine, targets={"old": TargetListing(stored(retained(3), 3), keys=4)}, **of)
+    assert (found.effects, found.events) == ((LET_GO,), ("Retained",)), "its data go when Flink discards them"
+
+
+def test_of_flinks_own_those_of_ended_runs_go_and_those_of_the_run_are_counted():
+    def flinks(name: str, number: int, minutes: int, run: str) -> Any:
+        told = {"target_directory": None, "run": run, "location": retained(number, run)}
+        return present(name, number, minutes, source="Retained", origin={"run": run}, status=told)
+
+    mine = [flinks("mine-1", 1, 1, RUN), flinks("mine-2", 2, 2, RUN)]
+    theirs = [flinks("theirs-3", 3, 3, OLD_RUN), flinks("theirs-4", 4, 4, OLD_RUN)]
+    assert going(*mine, *theirs) == {"theirs-4"}, "the last one that Flink does not discard by itself stays"
+    manual = present("manual", 9, 0)
+    assert going(*mine, *theirs, manual) == {"theirs-3", "theirs-4"}
+    two = {"checkpoints": {"retention": {"numRetained": 3}}}
+    assert going(*mine, *theirs, **two) == {"theirs-4"}
+
+
+def test_a_retained_one_that_is_cleared_has_nothing_to_take():
+    of = {"source": "Retained", "origin": {"run": OLD_RUN}}
+    assert deleted(RETAINED_OLD, phase="Cleared", **of).effects == (LET_GO,)
 
 
 def test_retain_leaves_the_data():
@@ -252,91 +318,3 @@ def test_one_of_a_job_that_is_gone_takes_its_data_along():
 
 def test_without_our_finalizer_there_is_nothing_to_do():
     assert deleted(finalizers=("other",)).effects == ()
-
-
-# ---------------------------------------------------------------- a deleted job
-
-LET_JOB_GO = SetFinalizer("StreamJob", JOB, present=False)
-TAKE_ALL = {"onDelete": {"checkpoints": "Delete"}}
-
-
-def deleted_job(status: dict[str, Any] | None = None, spec: dict[str, Any] | None = None, **more: Any) -> Moves:
-    of = job(live() if status is None else status, deleted=more.pop("since", NOW), **(spec or {}))
-    return moves(observed(of, **more))
-
-
-NOTHING_LEFT: dict[str, Any] = {"runs": (), "flink": None}
-
-
-def test_a_running_job_is_cancelled_without_a_savepoint():
-    found = deleted_job()
-    assert (found.intent, found.effects, found.status.state) == ("Stop Cancel", (), "Deleting")
-
-
-def test_a_stop_under_way_goes_on():
-    found = deleted_job(live(intent=stop_intent()), flink=flink("FINISHED"))
-    assert found.intent == "Teardown STOPPED"
-
-
-def test_pods_go_before_the_object():
-    found = deleted_job(ended("STOPPED"), runs=(run_objects(manager=Manager.FAILED),), flink=None)
-    assert found.effects == (DeleteRun(RUN),)
-
-
-def test_with_nothing_left_the_object_goes_and_the_data_stay():
-    found = deleted_job(ended("STOPPED"), checkpoints=(OLD,), **NOTHING_LEFT)
-    assert found.effects == (LET_JOB_GO,)
-    assert not is_deleting(OLD.model_copy(update={"status": found.checkpoints["old"]}))
-
-
-def test_delete_takes_the_checkpoints_first():
-    pinned = present("pinned", 2, 5, pinned=True)
-    kept = present("kept", 3, 5, deletionPolicy="Retain")
-    found = deleted_job(ended("STOPPED"), TAKE_ALL, checkpoints=(OLD, pinned, kept), **NOTHING_LEFT)
-    assert found.effects == (DeleteCheckpoint("old", uid(1)),)
-
-
-def test_delete_takes_what_is_left_but_what_checkpoints_still_name():
-    pinned = present("pinned", 2, 5, pinned=True)
-    found = deleted_job(ended("STOPPED"), TAKE_ALL, checkpoints=(pinned,), **NOTHING_LEFT)
-    assert found.effects == (DeleteJobData(JOB_UID, (target(2),)), LET_JOB_GO)
-
-
-def test_a_pinned_one_whose_status_was_lost_is_not_lost_with_the_job():
-    lost = checkpoint("pinned", 2, pinned=True)
-    found = deleted_job(ended("STOPPED"), TAKE_ALL, checkpoints=(lost,), listing=Unknown("time-out"), **NOTHING_LEFT)
-    assert found.effects == ()
-
-
-def test_in_a_namespace_that_goes_the_data_stay():
-    found = deleted_job(ended("STOPPED"), TAKE_ALL, checkpoints=(OLD,), namespace_terminating=True, **NOTHING_LEFT)
-    assert "DeleteJobData" not in found.kinds
-    assert LET_JOB_GO in found.effects
-
-
-def test_deleting_has_a_limit():
-    found = deleted_job(live(intent=teardown_intent()), since=NOW - timedelta(minutes=10))
-    assert LET_JOB_GO in found.effects
-    assert found.events == ("LetGo",)
-
-
-@pytest.mark.parametrize("status", [live(), live(intent=stop_intent("Cancel")), live(intent=teardown_intent())])
-def test_before_that_a_live_run_keeps_the_object(status):
-    found = deleted_job(status, since=NOW - timedelta(minutes=9), flink=Unknown("x"))
-    assert LET_JOB_GO not in found.effects
-
-
-def test_a_start_that_was_under_way_is_not_carried_out():
-    found = deleted_job(ended("STOPPED", intent=start_intent()), **NOTHING_LEFT)
-    assert "GrantPermit" not in found.kinds
-    assert "ApplyRun" not in found.kinds
-
-
-def test_a_store_that_is_gone_does_not_keep_the_object():
-    found = deleted_job(ended("STOPPED"), TAKE_ALL, store=StoreView(problem="gone"), **NOTHING_LEFT)
-    assert found.effects == (LET_JOB_GO,)
-
-
-def test_a_job_of_others_is_left_to_them():
-    found = moves(idle(job(ended("STOPPED"), deleted=NOW, finalizers=("other",))))
-    assert found.effects == ()

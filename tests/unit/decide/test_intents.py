@@ -55,6 +55,16 @@ began = st.sampled_from(
     [started_from(), started_from(savepoint(1)), started_from(retained(3, OLD_RUN), kind="Retained")]
 )
 
+SCHEDULES = [
+    {"cron": "0 * * * *"},
+    {"cron": "0 * * * *", "missed": "RunOnce"},
+    {"cron": "0 * * * *", "suspend": True},
+    {"cron": "99 * * * *"},
+]
+_DUE = {"followed": "0 * * * * UTC", "last_time": NOW - timedelta(hours=1), "next_time": NOW}
+_DECIDED = {"last_time": NOW, "next_time": NOW + timedelta(hours=1), "creating": "flights-schedule-202601311200"}
+MEMORIES = [None, _DUE, _DUE | _DECIDED, _DUE | _DECIDED | {"creating": "c1"}]
+
 intents = st.one_of(
     st.none(),
     st.builds(start_intent, began, permitted=st.booleans(), job_version=st.sampled_from([1, 2])),
@@ -94,7 +104,10 @@ def stream_jobs(draw: Any) -> Any:
     change["startFrom"] = draw(wishes) or {"latest": {}}
     change["checkpoints"]["onUpgrade"] = draw(st.sampled_from(["Savepoint", "LatestCheckpoint", "Stateless"]))
     change["checkpoints"]["ifSavepointFails"] = draw(st.sampled_from(["Refuse", "LatestCheckpoint"]))
-    change["checkpoints"]["retention"] = {"numRetained": 1}
+    change["checkpoints"]["retention"] = {"numRetained": 1, "maxAge": draw(st.sampled_from(["1m", "24h"]))}
+    if draw(st.booleans()):
+        change["checkpoints"]["schedule"] = draw(st.sampled_from(SCHEDULES))
+    made["schedule"] = draw(st.sampled_from(MEMORIES))
     change["onDelete"] = {"checkpoints": draw(st.sampled_from(["Retain", "Delete"]))}
     finalizers = ("penstock.dev/run",) if draw(st.integers(0, 9)) else ()
     deleted = draw(st.sampled_from([None, None, NOW, NOW - timedelta(minutes=11)]))
@@ -113,7 +126,7 @@ def checkpoint_sets(draw: Any) -> tuple[Any, ...]:
             told["settled"] = draw(st.booleans())
         if phase == "Creating":
             told["run"] = draw(st.sampled_from([RUN, OLD_RUN]))
-        source = draw(st.sampled_from(["Manual", "Stop", "Upgrade"]))
+        source = draw(st.sampled_from(["Manual", "Stop", "Upgrade", "Schedule"]))
         found.append(
             checkpoint(
                 "flights-stop" if source == "Stop" and number == 1 else f"c{number}",

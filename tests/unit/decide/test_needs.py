@@ -63,6 +63,12 @@ LISTED: dict[str, tuple[Any, tuple[Any, ...], bool]] = {
     "a new Checkpoint": (job(live()), (checkpoint(),), True),
     "a new Checkpoint of a stop": (job(live(intent=stop_intent())), (checkpoint(),), True),
     "a deleted Checkpoint": (job(live()), (checkpoint(phase="Present", deleted=NOW),), False),
+    "a run whose end only the store can tell": (
+        job(live(latest_checkpoint=None)),
+        (checkpoint(phase="Present", source="Stop"),),
+        True,
+    ),
+    "a run whose newest state is known": (job(live()), (checkpoint(phase="Present", source="Stop"),), False),
     "no job": (None, (checkpoint(),), False),
     "a deleted job": (job(ended("STOPPED"), deleted=NOW), (), False),
 }

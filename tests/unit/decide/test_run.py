@@ -10,8 +10,9 @@ import pytest
 from penstock.api.reading import Problem
 from penstock.decide.change import spec_hash
 from penstock.flink.answers import FlinkJob
-from penstock.model import ApplyRun, DeletePods, Manager, StoreView, Unknown
+from penstock.model import ApplyRun, DeleteManager, DeletePods, Manager, StoreView, Unknown
 from tests.unit.builders import (
+    BEFORE,
     NOW,
     OLD_RUN,
     RUN,
@@ -131,64 +132,6 @@ def test_how_a_run_ended_is_not_guessed():
     assert found.wake is not None
 
 
-# ---------------------------------------------------------------- the end of a run
-
-
-def test_a_finished_job():
-    found = running(flink=flink("FINISHED"))
-    assert (found.intent, found.effects, found.status.state) == ("Teardown FINISHED", (), "Finished")
-    assert found.events == ("Finished",)
-
-
-@pytest.mark.parametrize(("state", "end"), [("FAILED", "FAILED"), ("CANCELED", "CANCELED")])
-def test_a_job_that_ended_badly(state, end):
-    found = running(flink=flink(state, failure="ArithmeticException: / by zero"))
-    assert (found.intent, found.effects, found.status.state) == (f"Teardown {end}", (), "Failed")
-    assert found.status.last_error.message == "ArithmeticException: / by zero"
-    assert found.stalled == "JobFailed"
-
-
-@pytest.mark.parametrize("state", ["FAILING", "CANCELLING", "RESTARTING", "SUSPENDED", "INITIALIZING", "CREATED"])
-def test_states_that_flink_may_leave_again_are_no_end(state):
-    found = running(flink=flink(state))
-    assert (found.intent, found.effects) == ("", ())
-    assert found.condition("Ready").status == "False"
-
-
-@pytest.mark.parametrize("manager", [Manager.FAILED, Manager.COMPLETE])
-@pytest.mark.parametrize(
-    ("result", "end"), [(None, "LOST"), ("FINISHED", "FINISHED"), ("FAILED", "FAILED"), ("CANCELED", "CANCELED")]
-)
-def test_a_jobmanager_that_will_not_come_back(manager, result, end):
-    found = running(runs=(run_objects(manager=manager),), flink=None, job_result=result)
-    assert (found.intent, found.effects) == (f"Teardown {end}", ())
-    assert ("RunLost" in found.events) == (end == "LOST")
-
-
-def test_a_stop_that_came_true_after_it_was_given_up_is_a_stop():
-    taken = checkpoint("flights-stop", 1, "Present", source="Stop")
-    ended = flink("FINISHED", completed=stats(8, savepoint(1), savepoint=True))
-    assert running(flink=ended, checkpoints=(taken,)).intent == "Teardown STOPPED"
-
-
-def test_a_stop_that_came_true_is_a_stop_also_when_only_flinks_result_store_says_so():
-    taken = checkpoint("flights-stop", 1, "Present", source="Stop")
-    latest = {"checkpoint_id": 8, "location": savepoint(1), "savepoint": True}
-    lost = {"runs": (run_objects(manager=Manager.FAILED),), "flink": None, "job_result": "FINISHED"}
-    assert running(live(latest_checkpoint=latest), checkpoints=(taken,), **lost).intent == "Teardown STOPPED"
-
-
-def test_a_job_that_went_on_after_a_stop_and_finished_later_is_finished():
-    taken = checkpoint("flights-stop", 1, "Present", source="Stop")
-    ended = flink("FINISHED", completed=stats(80))
-    assert running(flink=ended, checkpoints=(taken,)).intent == "Teardown FINISHED"
-
-
-def test_the_stop_of_another_run_is_no_evidence():
-    taken = checkpoint("flights-stop", 1, "Present", source="Stop", origin={"run": OLD_RUN})
-    assert running(flink=flink("FINISHED"), checkpoints=(taken,)).intent == "Teardown FINISHED"
-
-
 # ---------------------------------------------------------------- repairing
 
 DRIFT = {
@@ -218,6 +161,24 @@ def test_when_all_objects_are_gone_they_are_made_again():
 
 def test_nothing_is_made_again_without_the_recorded_version():
     assert running(runs=(run_objects(missing=("Job/x",)),), revisions=()).effects == ()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "objects", "goes"),
+    [
+        (11, {"waits": True}, True),
+        (9, {"waits": True}, False),  # a crash loop: Kubernetes' back-off stands
+        (11, {"waits": False}, False),
+    ],
+)
+def test_what_has_worked_for_long_is_started_again_without_the_back_off(minutes, objects, goes):
+    made_at = BEFORE - timedelta(minutes=minutes)
+    objects = run_objects(manager_made_at=made_at, crash="OutOfMemoryError", **objects)
+    latest = {"checkpoint_id": 7, "location": retained(7), "completion_time": BEFORE}
+    found = running(live(latest_checkpoint=latest), runs=(objects,), flink=None)
+    assert found.effects == ((DeleteManager(RUN),) if goes else ())
+    assert found.events == (("JobManagerFailed",) if goes else ())
+    assert found.status.run.ended_at is None
 
 
 def test_pods_that_nobody_needs_go():

@@ -147,6 +147,19 @@ def keep_one(toy: Toy) -> None:
     toy.settle()
 
 
+def grow_old(toy: Toy) -> None:
+    toy.edit(checkpoints={"retention": {"maxAge": "10m"}})
+    toy.tick(900)
+    toy.settle()
+
+
+def take_by_the_clock(toy: Toy) -> None:
+    toy.edit(checkpoints={"schedule": {"cron": "10 12 * * *", "missed": "RunOnce"}})
+    toy.settle()
+    toy.tick(600)
+    toy.settle()
+
+
 def refuse_savepoint(toy: Toy) -> None:
     toy.savepoint_failure = "CheckpointException: the store said no"
     toy.edit(state="Stopped")
@@ -167,6 +180,7 @@ def go_on_without_savepoint(toy: Toy) -> None:
 RUNNING = {"state": JobState.RUNNING, "live": 1, "end": None, "ready": "True", "intent": None}
 STOPPED = {"state": JobState.STOPPED, "live": 0, "end": EndState.STOPPED, "ready": "True", "intent": None}
 MANUAL, STOP, UPGRADE = ("Manual", "Present"), ("Stop", "Present"), ("Upgrade", "Present")
+SCHEDULED = ("Schedule", "Present")
 R = StartKind.RETAINED
 C = StartKind.CHECKPOINT
 STORIES: list[tuple[tuple[Scenario, ...], dict[str, Any]]] = [
@@ -199,6 +213,8 @@ STORIES: list[tuple[tuple[Scenario, ...], dict[str, Any]]] = [
     ),
     ((create, take, delete_one), RUNNING | {"checkpoints": [], "savepoints": 0}),
     ((create, take, take_another, keep_one), RUNNING | {"checkpoints": [("Manual", "Cleared"), MANUAL]}),
+    ((create, take, take_another, grow_old), RUNNING | {"checkpoints": [("Manual", "Cleared"), MANUAL]}),
+    ((create, take_by_the_clock), RUNNING | {"checkpoints": [SCHEDULED], "savepoints": 1, "starts": 1}),
     ((create, refuse_savepoint), STOPPED | {"checkpoints": [("Stop", "Failed"), STOP], "savepoints": 1}),
     ((create, go_on_without_savepoint), STOPPED | {"checkpoints": [("Stop", "Failed")], "savepoints": 0}),
 ]
@@ -213,6 +229,7 @@ def _name(value: object) -> str:
 def test_a_story_ends_well(story: Story, expected: dict[str, Any]) -> None:
     toy = after(*story)
     assert toy.violations == []
+    assert toy.untrue() == []
     assert {key: value for key, value in toy.summary().items() if key in expected} == expected
 
 
@@ -242,6 +259,7 @@ DISTURBED = [
     (create, stop, start_again),
     (create, upgrade),
     (create, take, take_another, restore_older),
+    (create, take_by_the_clock),
     (create, take, take_another, keep_one),
 ]
 
@@ -376,5 +394,5 @@ def test_a_stopped_job_is_started_while_its_last_savepoint_is_deleted(passes: in
 
 def test_cleared_is_the_phase_of_what_retention_took() -> None:
     toy = after(create, take, take_another, keep_one)
-    phases = {each.metadata.name: each.status.phase for each in toy.checkpoints}
+    phases = {each.metadata.name: each.status.phase for each in toy.checkpoints if each.spec.source == "Manual"}
     assert phases == {"before": Phase.CLEARED, "after": Phase.PRESENT}

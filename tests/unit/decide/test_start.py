@@ -384,6 +384,12 @@ def test_a_live_run_is_adopted_whatever_startfrom_says():
     assert found.status.applied.start_from == {"checkpoint": {"name": "before"}}
 
 
+def test_a_run_that_has_ended_is_adopted_and_its_end_read():
+    found = moves(idle(job(), runs=(run_objects(manager=Manager.COMPLETE),)))
+    assert found.events == ("Adopted",)
+    assert found.status.run.id == RUN
+
+
 def test_the_newest_of_two_runs_is_adopted():
     runs = (run_objects(OLD_RUN, job_version=1), run_objects(job_version=2))
     assert moves(idle(job(), runs=runs)).status.run.id == RUN

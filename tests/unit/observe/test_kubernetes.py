@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -104,6 +105,29 @@ async def test_a_pod_that_waits_for_its_volumes():
     assert not (await look(pod("a", metadata=going, **waiting("ContainerCreating")))).creating
 
 
+def stuck_in(reason: str, message: str) -> dict[str, Any]:
+    """A JobManager's pod whose first init container does not start, as the kubelet tells of it."""
+    first = {"name": "render", "state": {"waiting": {"reason": reason, "message": message}}}
+    later = {"state": {"waiting": {"reason": "PodInitializing"}}}
+    return {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "True"}],
+        "initContainerStatuses": [first, {"name": "guard", **later}],
+        "containerStatuses": [{"name": "jobmanager", **later}],
+    }
+
+
+@pytest.mark.parametrize("why", ['secret "limits" not found', "couldn't find key rows in Secret flights/limits"])
+async def test_a_secret_that_is_missing_is_told_in_kubernetes_words(why):
+    found = await look(pod("a", "jobmanager", **stuck_in("CreateContainerConfigError", why)))
+    assert found.troubles == (f"pod a: CreateContainerConfigError {why}",)
+
+
+async def test_a_pod_whose_volumes_are_there_does_not_wait_for_them():
+    assert not (await look(pod("a", "jobmanager", **stuck_in("CreateContainerConfigError", "why")))).creating
+    assert (await look(pod("a", "jobmanager", **stuck_in("PodInitializing", "")))).creating
+
+
 @pytest.mark.parametrize("where", ["containerStatuses", "initContainerStatuses"])
 @pytest.mark.parametrize("reason", ["ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"])
 async def test_why_pods_do_not_start(reason, where):
@@ -157,3 +181,21 @@ async def test_job_versions_oldest_first():
     found = await revisions_of(kube, of.meta)
     assert [(each.version, each.spec_hash) for each in found] == [(1, "hash-1"), (2, "hash-2"), (10, "hash-10")]
     assert type(of.spec).model_validate(found[0].spec) == of.spec
+
+
+@pytest.mark.parametrize(
+    ("failed", "phase", "waits"),
+    [(1, "Failed", True), (1, "Running", False), (1, "Pending", False), (0, "Failed", False)],
+)
+async def test_a_jobmanager_that_waits_for_its_next_pod(failed, phase, waits):
+    found = await look(pod("m", "jobmanager", phase=phase), pod("t"), job={"failed": failed})
+    assert found.waits is waits
+
+
+async def test_when_its_job_was_made():
+    of = context()
+    made = build.lasting(of)
+    made[-1]["metadata"]["creationTimestamp"] = "2026-01-31T11:00:00Z"
+    kube: Any = FakeKube(*made)
+    (found,) = await runs_of(kube, of.meta)
+    assert found.manager_made_at == datetime(2026, 1, 31, 11, 0, tzinfo=UTC)

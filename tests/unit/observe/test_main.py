@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import struct
 from typing import Any
 
 import pytest
 
 from penstock.errors import Refused, RetryLater
-from penstock.flink.answers import InProgress
+from penstock.flink.answers import Completed, InProgress, Trigger
 from penstock.model import JobListing, Manager, Observed, TargetListing, Unknown
 from penstock.observe import observe
 from penstock.world import target_directory
@@ -63,6 +65,19 @@ async def test_only_the_jobs_own_checkpoints():
     assert [each.metadata.name for each in found.checkpoints] == ["before"]
 
 
+async def test_one_checkpoint_that_cannot_be_read_does_not_stop_the_others():
+    broken = manifest(checkpoint("broken", 2))
+    broken["spec"]["pinned"] = {"not": "a boolean"}
+    found = await look(FakeWorld(*RUNNING, manifest(checkpoint()), broken))
+    assert [each.metadata.name for each in found.checkpoints] == ["before"]
+    (unreadable,) = found.unreadable
+    assert (unreadable.name, unreadable.told) == ("broken", False)
+    assert unreadable.why.startswith("spec.pinned: ")
+    told = {"type": "Stalled", "status": "True", "reason": "Unreadable", "message": unreadable.why}
+    broken["status"] = {"conditions": [told]}
+    assert (await look(FakeWorld(*RUNNING, broken))).unreadable[0].told
+
+
 @pytest.mark.parametrize("error", [RetryLater("time-out"), Refused("no", "FlinkRefused", 400)])
 async def test_a_flink_that_does_not_answer(error):
     taken = manifest(checkpoint(phase="Creating"))
@@ -85,6 +100,28 @@ async def test_a_checkpoint_that_is_being_taken():
     found = await look(world)
     assert found.triggers == {"before": InProgress()}
     assert found.targets == {"before": TargetListing(None, (f"{PLACE.key_of(savepoint(1))}/file",), 1)}
+
+
+async def test_a_savepoint_that_completes_while_this_pass_looks():
+    """What Flink calls complete lies in the directory by then, and the listing must not be the older one of the two."""
+    held = FakeStore()
+    world = FakeWorld(*RUNNING, manifest(checkpoint(phase="Creating")), store=held, flink=_CompletesWhenAsked(held))
+    found = await look(world)
+    assert isinstance(found.triggers["before"], Completed)
+    seen = found.targets["before"]
+    assert isinstance(seen, TargetListing)
+    assert seen.complete is not None
+
+
+class _CompletesWhenAsked(FakeFlink):
+    def __init__(self, held: FakeStore) -> None:
+        super().__init__(trigger=Completed(savepoint(1)))
+        self._held = held
+
+    async def trigger(self, base: str, run: str, trigger_id: str) -> Trigger:
+        await asyncio.sleep(0)  # anything else that the pass has begun goes first
+        self._held.keys[f"{PLACE.key_of(savepoint(1))}/_metadata"] = struct.pack(">Iiq", 0x4960672D, 6, 1)
+        return await super().trigger(base, run, trigger_id)
 
 
 def _time_out(*_: str) -> None:
@@ -121,6 +158,10 @@ STORES: dict[str, tuple[dict[str, Any] | None, str]] = {
     "not for this namespace": (
         store_manifest(allowedNamespaces={"names": ["others"]}),
         "is not for namespace flights",
+    ),
+    "silent": (
+        store_manifest() | {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "message": "time-out"}]}},
+        "is not Ready: time-out",
     ),
     "not looked at yet": (store_manifest() | {"status": {}}, "not looked at yet"),
     "not Ready": (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import RetryLater
-from penstock.observe.store import checkpoint_id, job_result, list_job, list_target
+from penstock.observe.store import checkpoint_id, job_result, list_job, list_retained, list_target
 from penstock.store.client import ObjectStore
 from tests.unit.builders import HOME, JOB, JOB_UID, NAMESPACE, OLD_RUN, PLACE, RUN, retained, savepoint, target, uid
 from tests.unit.fakes import MODIFIED, FakeStore
@@ -171,3 +171,42 @@ async def test_how_flink_says_that_a_run_ended(keys, ended):
 )
 def test_the_number_in_the_header(data, number):
     assert checkpoint_id(data) == number
+
+
+TOMBSTONE = f"{HOME}tombstones/{uid(1)}.json"
+RETAINED = key(retained(7)) + "/"
+
+
+def buried(directory: str, *keys: str, freed: int = 0) -> dict[str, Any]:
+    content = {"version": 2, "directory": directory[len(HOME) :], "freed": freed}
+    return {TOMBSTONE: content | {"keys": {each[len(HOME) :]: 10 for each in keys}}}
+
+
+async def test_how_far_a_deletion_is():
+    tombstone = buried(TARGET, f"{TARGET}gone", f"{TARGET}penstock.json", freed=30)
+    found = await list_target(store(NOTE | tombstone), TARGET, uid(1))
+    assert (found.complete, found.keys, found.freed) == (None, 2, 30)
+    done = await list_target(store(buried(TARGET, freed=50)), TARGET, uid(1))
+    assert (done.keys, done.freed) == (0, 50)
+    assert (await list_target(store(NOTE), TARGET, uid(1))).freed is None
+
+
+async def test_a_tombstone_is_read_only_for_what_is_being_cleared():
+    held = store(COMPLETE | buried(TARGET))
+    assert (await list_target(held, TARGET)).freed is None
+    assert TOMBSTONE not in [key for _, key in held.calls]
+
+
+async def test_a_retained_checkpoint_that_is_being_cleared():
+    inside, elsewhere = f"{RETAINED}x", f"{HOME}checkpoints/{RUN}/shared/a"
+    whole = await list_retained(store({f"{RETAINED}_metadata": metadata(7), inside: b"x"}), RETAINED, uid(1))
+    assert whole.complete is not None
+    assert (whole.complete.location, whole.keys, whole.freed) == (retained(7), 2, None)
+    half = await list_retained(store(buried(RETAINED, elsewhere, freed=10)), RETAINED, uid(1))
+    assert (half.complete, half.keys, half.freed) == (None, 1, 10)
+
+
+async def test_what_a_neighbour_needs_does_not_keep_a_cleared_one():
+    left = {f"{RETAINED}x": b"x"} | buried(RETAINED, freed=70)
+    found = await list_retained(store(left), RETAINED, uid(1))
+    assert (found.keys, found.freed) == (0, 70)

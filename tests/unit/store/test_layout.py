@@ -133,3 +133,28 @@ def test_the_name_of_a_directory_reads_back(job, job_uid):
 @pytest.mark.parametrize("name", ["", "flights", JOB_UID, f"-{JOB_UID}", f"flights{JOB_UID}", f"flights-{JOB_UID}/"])
 def test_names_of_other_directories(name):
     assert job_of_directory(name) is None
+
+
+CHK = f"{HOME}checkpoints/{RUN}/chk-7/"
+
+
+@pytest.mark.parametrize("key", [CHK, f"{CHK}_metadata", f"{CHK}a/b"])
+def test_where_a_retained_checkpoint_lies(key):
+    assert PLACE.retained_of(key, NAMESPACE, JOB) == CHK
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        CHK.rstrip("/"),
+        CHK.replace("chk-7", "chk-x"),
+        CHK.replace("chk-7", "shared"),
+        CHK.replace(RUN, RUN[:-1]),
+        CHK.replace(f"/{JOB}-1", "/others-1"),
+        CHK.replace("checkpoints/", "x/../checkpoints/"),
+        HOME,
+        "",
+    ],
+)
+def test_what_is_no_place_of_a_retained_checkpoint(key):
+    assert PLACE.retained_of(key, NAMESPACE, JOB) is None

@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from penstock.flink.metadata import FileReference, Kind, Scope, Segment
+import pytest
+
+from penstock.flink.metadata import FileReference, Kind, MetadataError, Scope, Segment, read
 
 MAGIC = 0x4960672D
 MASTER_MAGIC = 0xC96B1696
@@ -286,3 +288,10 @@ def _channel(out: Out, tag: int, version: int) -> None:
     if tag > 2:
         out.i32(5)
         out.data += bytes(5)
+
+
+def refusal(data: bytes) -> MetadataError:
+    """The error that a file is refused with."""
+    with pytest.raises(MetadataError) as caught:
+        read([data], DIRECTORY)
+    return caught.value

@@ -1,0 +1,77 @@
+"""What the JobManager runs, and how the values of Secrets get into it.
+
+In scripts `${secret:name/key}` is resolved by an init container (`penstock.render`), in arguments by the kubelet. Both
+take the values from environment variables by `secretKeyRef`, so that no other object than the Secret holds them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.build.context import RunContext
+from penstock.substitution import is_plain, substitute, variables
+
+Manifest = dict[str, Any]
+SCRIPT_PATH = "/opt/penstock"
+"""Where the script is that Flink runs."""
+_SQL_DRIVER = "org.apache.flink.table.runtime.application.SqlDriver"
+# Flink prints every statement, as it runs it, to the standard output; its log goes elsewhere (see `flink_config`).
+_WITHOUT_OUTPUT = ["bash", "-c", 'exec "$$@" > /dev/null', "bash"]
+
+
+def is_rendered(context: RunContext) -> bool:
+    """Whether there is a script that must be rendered before Flink can run it."""
+    sql = context.spec.job.sql
+    return sql is not None and not is_plain(sql.script)
+
+
+def script_secrets(context: RunContext) -> list[Manifest]:
+    """The environment variables that bring the script's secrets into the pod; no value is in them."""
+    sql = context.spec.job.sql
+    return _references(sql.script) if sql else []
+
+
+def argument_secrets(context: RunContext) -> list[Manifest]:
+    """The same for a jar's arguments."""
+    jar = context.spec.job.jar
+    return _references(*jar.args) if jar else []
+
+
+def command(context: RunContext) -> list[str]:
+    """The command of the JobManager's container, in which the kubelet replaces `$(POD_IP)` and the secrets."""
+    start = [
+        "/opt/flink/bin/standalone-job.sh",
+        "start-foreground",
+        # Not --host: 2.3 does not know it, and takes everything after it for the program's own arguments.
+        "-Djobmanager.rpc.address=$(POD_IP)",
+        "--job-id",
+        context.run,
+        *_program(context),
+    ]
+    return [*_WITHOUT_OUTPUT, *start] if script_secrets(context) else start
+
+
+def _program(context: RunContext) -> list[str]:
+    """What Flink's application mode runs. A script is named by its place, so that no pod's command holds it."""
+    job = context.spec.job
+    if job.sql is not None:
+        return ["--job-classname", _SQL_DRIVER, "--scriptUri", f"file://{SCRIPT_PATH}/job.sql"]
+    if job.jar is None:
+        msg = "spec.job.python is not supported yet"
+        raise ValueError(msg)
+    entry = ["--job-classname", _literal(job.jar.entry_class)] if job.jar.entry_class else []
+    keys = variables(*job.jar.args)
+    arguments = [substitute(each, lambda key: f"$({keys[key]})", _literal) for each in job.jar.args]
+    return [*entry, "--jars", _literal(job.jar.uri), *arguments]
+
+
+def _literal(text: str) -> str:
+    """What the kubelet turns into `text`: it replaces `$(NAME)`, and takes every `$$` for a `$`."""
+    return text.replace("$", "$$")
+
+
+def _references(*texts: str) -> list[Manifest]:
+    return [
+        {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}
+        for secret, variable in variables(*texts).items()
+    ]

@@ -1,0 +1,118 @@
+"""Is a state whole: does every file that its `_metadata` names lie there with its size?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from penstock.errors import Refused
+from penstock.inventory.references import Needs, Unreadable, needs_of
+from penstock.store.client import ObjectStore
+from penstock.store.layout import METADATA
+
+_ONE_BY_ONE = 8
+"""Up to so many files of a directory are asked for one by one; a listing is up to 1000 keys a call."""
+_FEW = 5
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        files: distinct files that it needs, the `_metadata` file included.
+        size: bytes that these must have at least.
+        missing: how many of them are not there, or shorter than that.
+        names: the first few of the missing ones, each with what is wrong.
+        outside: mentions of files outside of the job's directory, which are not looked at.
+        unreadable: why the `_metadata` file could not be read; empty when it could. Then nothing else is known.
+    """
+
+    files: int = 0
+    size: int = 0
+    missing: int = 0
+    names: tuple[str, ...] = ()
+    outside: int = 0
+    unreadable: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it can be restored, as far as its files go."""
+        return not (self.unreadable or self.missing or self.outside)
+
+    def __str__(self) -> str:
+        """A sentence for a condition."""
+        if self.unreadable:
+            return f"its _metadata cannot be read: {self.unreadable}"
+        if self.missing:
+            return f"{self.missing} of {self.files} files are missing or too short: {', '.join(self.names)}"
+        if self.outside:
+            return f"{self.outside} of its files lie outside of the job's directory and are not looked at"
+        return f"all {self.files} files are there, {self.size} bytes"
+
+
+async def verify(store: ObjectStore, location: str, *, within: str | None = None) -> Verification:
+    """Look whether every file is there that a state needs.
+
+    Args:
+        store: where it lies.
+        location: URI of the checkpoint's or savepoint's directory.
+        within: key prefix (with the slash) outside of which nothing is looked at. Without it: the job's directory, or,
+            for what lies in none, the directory above the checkpoint's.
+
+    Raises:
+        Refused: the location is not in this store, or the store did not allow it.
+        RetryLater: the store did not answer: nobody knows. This never counts as missing.
+    """
+    directory = store.place.key_of(location)
+    if not directory or not {"", ".", ".."}.isdisjoint(directory.split("/")):
+        raise Refused(f"{location} is not in bucket {store.place.bucket}", "PlaceNotOurs")
+    root = within or store.place.home_of(f"{directory}/") or f"{directory.rpartition('/')[0]}/"
+    metadata = f"{directory}/{METADATA}"
+    try:
+        needs = await needs_of(store, root, metadata)
+    except Unreadable as error:
+        return Verification(unreadable=error.why)
+    if needs is None:
+        return Verification(unreadable="there is none")
+    found = await _compare(store, needs)
+    if found.missing and await store.head(metadata) is None:
+        # Flink has taken it away meanwhile, `_metadata` first or last: it is gone, not broken.
+        return Verification(unreadable="it has gone meanwhile")
+    return found
+
+
+async def _compare(store: ObjectStore, needs: Needs) -> Verification:
+    missing = 0
+    names: list[str] = []
+    for prefix, files in sorted(_by_directory(needs.files).items()):
+        sizes = await _sizes(store, prefix, files)
+        for key, size in files.items():
+            there = sizes.get(key)
+            if there is not None and there >= size:
+                continue
+            missing += 1
+            if len(names) < _FEW:
+                names.append(f"{key} (missing)" if there is None else f"{key} ({there} of {size} bytes)")
+    return Verification(
+        len(needs.files) + 1, sum(needs.files.values()) + needs.size, missing, tuple(names), needs.outside
+    )
+
+
+def _by_directory(files: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """By key prefix to list. The directories `job_…` of merged files go together: there can be one for each subtask."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for key, size in files.items():
+        parts = key.split("/")[:-1]
+        if parts and parts[-1].startswith("job_"):
+            parts.pop()
+        found["/".join([*parts, ""])][key] = size
+    return found
+
+
+async def _sizes(store: ObjectStore, prefix: str, files: Mapping[str, int]) -> dict[str, int]:
+    if len(files) > _ONE_BY_ONE:
+        return {item.key: item.size for item in await store.list(prefix) if item.key in files}
+    heads = [await store.head(key) for key in files]
+    return {item.key: item.size for item in heads if item is not None}

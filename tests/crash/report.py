@@ -1,0 +1,45 @@
+"""What the harness prints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from tests.crash.runner import Learned, Outcome
+
+
+def table(learned: Sequence[Learned], outcomes: Sequence[Outcome]) -> str:
+    """Scenarios with their effects, points and divergences."""
+    lines = [f"{'scenario':<12}{'effects':>8}{'points':>8}{'divergences':>13}{'seconds a point':>17}"]
+    for each in learned:
+        own = [outcome for outcome in outcomes if outcome.scenario == each.scenario.name]
+        wrong = sum(bool(outcome.problem) for outcome in own) + len(each.problems)
+        mean = sum(outcome.seconds for outcome in own) / len(own) if own else 0.0
+        lines.append(f"{each.scenario.name:<12}{len(each.effects):>8}{len(own):>8}{wrong:>13}{mean:>17.1f}")
+    return "\n".join(lines)
+
+
+def last_line(learned: Sequence[Learned], outcomes: Sequence[Outcome]) -> str:
+    """The line that `make crash` ends with."""
+    return f"crash points {len(outcomes)}, divergences {divergences(learned, outcomes)}"
+
+
+def divergences(learned: Sequence[Learned], outcomes: Sequence[Outcome]) -> int:
+    """How much went wrong, scenarios that could not be learned included."""
+    return sum(bool(outcome.problem) for outcome in outcomes) + sum(len(each.problems) for each in learned)
+
+
+class Teller:
+    """Prints points as they come."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._began = total, 0, time.monotonic()
+
+    def __call__(self, outcome: Outcome) -> None:
+        """One point is done."""
+        self._done += 1
+        if outcome.problem:
+            print(f"DIVERGENCE {outcome.scenario}: {outcome.point} (log {outcome.log})\n{outcome.problem}", flush=True)
+        elif self._done % 20 == 0:
+            rate = (time.monotonic() - self._began) / self._done
+            print(f"{self._done} of {self._total} points, {rate:.2f} s each", flush=True)

@@ -1,0 +1,108 @@
+"""What the toy world consists of; its sides are in the modules beside this one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock import model
+from penstock.flink.answers import CheckpointStats, Restored
+from penstock.model import Observed, Revision
+from tests.unit.builders import NOW
+
+
+@dataclass
+class File:
+    """One object of the store; a `_metadata` carries Flink's number and the value of the job's state."""
+
+    modified: Any
+    number: int = 0
+    value: int = 0
+    content: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Operation:
+    """A savepoint, or a stop with one, in a JobManager's memory."""
+
+    target: str
+    stop: bool
+    location: str = ""
+    failure: str = ""
+    ended: Any = None
+
+
+@dataclass
+class Process:
+    """A JobManager's process and its job. `value` counts what was processed: the job's state."""
+
+    state: str = "INITIALIZING"
+    value: int = 0
+    number: int = 0
+    restored: Restored | None = None
+    rounds: int = 0
+    completed: CheckpointStats | None = None
+    history: list[CheckpointStats] = field(default_factory=list)
+    operations: dict[str, Operation] = field(default_factory=dict)
+
+    @property
+    def live(self) -> bool:
+        return self.state in ("INITIALIZING", "RUNNING")
+
+
+@dataclass
+class Deployed:
+    """What Kubernetes holds of one run."""
+
+    kinds: set[str] = field(default_factory=set)
+    permit: bool = False
+    permit_used: bool = False
+    failed: bool = False
+    applied: model.ApplyRun | None = None
+    process: Process | None = None
+    pods: int = 0
+    plan: bool = False
+    pointer: str = ""
+    pointers_exist: bool = False
+    result: str = ""
+
+
+class Ground:
+    """The state that all sides share, and the list of what must never happen."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.objects: dict[str, dict[str, Any]] = {}
+        """Manifests: the StreamJob under the empty name, Checkpoints under their own."""
+        self.runs: dict[str, Deployed] = {}
+        self.revisions: dict[int, Revision] = {}
+        self.store: dict[str, File] = {}
+        self.tombstones: dict[str, int] = {}
+        """Bytes freed by each deletion whose tombstone is still there, by the Checkpoint's uid."""
+        self.namespace_terminating = False
+        self.savepoints_completed: dict[str, int] = {}
+        """How many savepoints were ever complete in each target directory."""
+        self.starts: list[tuple[str, str]] = []
+        """(run, restore path) of each first start."""
+        self.lost: list[int] = []
+        """For each first start, how many records the newest state of all in the store was ahead of it."""
+        self.violations: list[str] = []
+        self.savepoint_failure = ""
+        self.store_down = False
+        self.flink_down = False
+        self._next = 0
+        self._version = 0
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next
+
+    def _put(self, name: str, manifest: dict[str, Any]) -> None:
+        self._version += 1
+        manifest["metadata"]["resourceVersion"] = str(self._version)
+        self.objects[name] = manifest
+
+
+def loaded(observed: Observed, name: str) -> Any:
+    """The object of a pass: the StreamJob under the empty name, a Checkpoint under its own."""
+    return observed.job if not name else next(c for c in observed.checkpoints if c.metadata.name == name)

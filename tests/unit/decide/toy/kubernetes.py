@@ -1,0 +1,185 @@
+"""Kubernetes' side of the toy world: the objects that users and the operator make, and the pods of runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock import model, names
+from penstock.api import constants
+from penstock.api.base import dump
+from penstock.api.checkpoint import Checkpoint
+from penstock.api.streamjob import StreamJob
+from penstock.build.checkpoint import operator_made
+from penstock.decide.change import spec_hash
+from penstock.errors import Stale
+from penstock.model import Manager, Observed, Revision, RunObjects
+from tests.unit import builders
+from tests.unit.builders import JOB
+from tests.unit.decide.toy.flink import FlinkSide
+from tests.unit.decide.toy.ground import Deployed, loaded
+
+KINDS = frozenset({"ConfigMap", "Secret", "Service", "Deployment", "Job"})
+
+
+class KubernetesSide(FlinkSide):
+    """The API server and its controllers."""
+
+    # ------------------------------------------------------------ what a user does
+
+    @property
+    def job(self) -> StreamJob | None:
+        stored = self.objects.get("")
+        return StreamJob.model_validate(stored) if stored else None
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        return [Checkpoint.model_validate(each) for name, each in self.objects.items() if name]
+
+    @property
+    def status(self) -> Any:
+        """The StreamJob's status."""
+        assert self.job is not None
+        return self.job.status
+
+    def edit(self, **change: Any) -> None:
+        """Change the StreamJob's spec; `checkpoints` is added to."""
+        stored = self.objects[""]
+        spec = dict(stored["spec"])
+        if "checkpoints" in change:
+            change["checkpoints"] = spec["checkpoints"] | change["checkpoints"]
+        stored["spec"] = spec | change
+        stored["metadata"]["generation"] += 1
+        self._put("", stored)
+
+    def create_checkpoint(self, name: str, **spec: Any) -> None:
+        made = builders.checkpoint(name, self._number(), finalizers=(), created=self.now, **spec)
+        self._put(name, dump(made))
+
+    def delete(self, name: str = "") -> None:
+        stored = self.objects[name]
+        if not stored["metadata"].get("finalizers"):
+            del self.objects[name]
+            return
+        stored["metadata"].setdefault("deletionTimestamp", self.now.isoformat())
+        self._put(name, stored)
+
+    def lose_status(self, name: str = "") -> None:
+        self.objects[name]["status"] = {}
+        self._put(name, self.objects[name])
+
+    def kill_job_managers(self) -> None:
+        """Every JobManager's process dies; its Job will make another pod."""
+        for deployed in self.runs.values():
+            deployed.process = None
+
+    def lose_high_availability(self) -> None:
+        for deployed in self.runs.values():
+            deployed.plan, deployed.pointer, deployed.pointers_exist = False, "", False
+
+    # ------------------------------------------------------------ runs
+
+    def _result(self, run: str) -> str | None:
+        return (self.runs[run].result or None) if run in self.runs else None
+
+    def _view(self, run: str) -> RunObjects | None:
+        deployed = self.runs[run]
+        if not (deployed.kinds or deployed.permit or deployed.pods):
+            return None
+        applied = deployed.applied if "Job" in deployed.kinds else None
+        manager = Manager.ABSENT if applied is None else Manager.FAILED if deployed.failed else Manager.ACTIVE
+        pointers = (names.checkpoint_pointers(JOB, run),) if deployed.pointers_exist else ()
+        return RunObjects(
+            run,
+            manager=manager,
+            missing=tuple(sorted(KINDS - {"Secret"} - deployed.kinds)),
+            permit=deployed.permit,
+            pods=deployed.pods,
+            objects=len(deployed.kinds - {"Secret"}) + deployed.permit,
+            ha_config_maps=pointers,
+            job_version=applied.version if applied else 0,
+            spec_hash=applied.spec_hash if applied else "",
+            started_from=applied.started_from if applied else "",
+        )
+
+    def _pods(self, run: str, deployed: Deployed) -> None:
+        if "Job" not in deployed.kinds:
+            if deployed.process is not None:
+                deployed.process = None  # terminating: its pods are gone at the next move
+            else:
+                deployed.pods = 0
+            return
+        if deployed.process is not None or deployed.failed:
+            return
+        assert deployed.applied is not None
+        if deployed.permit:
+            deployed.permit, deployed.permit_used = False, True
+            self.starts.append((run, deployed.applied.restore_from))
+            deployed.process = self._started(deployed.applied.restore_from)
+            newest = max((file.value for file in self.store.values()), default=0)
+            self.lost.append(newest - deployed.process.value)
+        elif deployed.plan and deployed.pointer:
+            deployed.process = self._started(deployed.pointer)
+        else:
+            deployed.failed, deployed.pods = True, 0
+            return
+        deployed.pods = 2
+
+    # ------------------------------------------------------------ effects
+
+    def _do_SetFinalizer(self, observed: Observed, effect: model.SetFinalizer) -> None:  # noqa: N802
+        name = "" if effect.kind == "StreamJob" else effect.name
+        stored, seen = self.objects.get(name), loaded(observed, name)
+        if stored is None or stored["metadata"]["resourceVersion"] != seen.metadata.resource_version:
+            raise Stale("conflict")
+        own = constants.FINALIZER_DATA if name else constants.FINALIZER_RUN
+        others = [each for each in stored["metadata"].get("finalizers", []) if each != own]
+        stored["metadata"]["finalizers"] = [*others, own] if effect.present else others
+        self._put(name, stored)
+        if stored["metadata"].get("deletionTimestamp") and not stored["metadata"]["finalizers"]:
+            del self.objects[name]
+            if not name:  # the garbage collector
+                for deployed in self.runs.values():
+                    deployed.kinds, deployed.permit, deployed.process = set(), False, None
+
+    def _do_RecordRevision(self, _: Observed, effect: model.RecordRevision) -> None:  # noqa: N802
+        made = Revision(effect.version, effect.spec_hash, dump(effect.spec))
+        if self.revisions.setdefault(effect.version, made).spec_hash != spec_hash(effect.spec):
+            self.violations.append(f"job version {effect.version} was recorded with two specs")
+
+    def _do_GrantPermit(self, _: Observed, effect: model.GrantPermit) -> None:  # noqa: N802
+        deployed = self.runs.setdefault(effect.run, Deployed())
+        if deployed.permit_used:
+            self.violations.append(f"run {effect.run} was permitted again after its first start")
+        deployed.permit = True
+
+    def _do_ApplyRun(self, _: Observed, effect: model.ApplyRun) -> None:  # noqa: N802
+        deployed = self.runs.setdefault(effect.run, Deployed())
+        deployed.kinds = set(KINDS)
+        if deployed.applied is not None and deployed.applied.restore_from != effect.restore_from:
+            self.violations.append(f"run {effect.run} was applied with two restore paths")
+        deployed.applied = effect
+
+    def _do_DeleteRun(self, _: Observed, effect: model.DeleteRun) -> None:  # noqa: N802
+        deployed = self.runs[effect.run]
+        deployed.kinds, deployed.permit = set(), False
+
+    def _do_DeletePods(self, observed: Observed, effect: model.DeletePods) -> None:  # noqa: N802
+        """Pods are a number here."""
+
+    def _do_DeleteHighAvailability(self, _: Observed, effect: model.DeleteHighAvailability) -> None:  # noqa: N802
+        deployed = self.runs.setdefault(effect.run, Deployed())
+        if deployed.process is not None:
+            self.violations.append("HA data was deleted under a JobManager")
+        deployed.plan, deployed.pointer, deployed.pointers_exist, deployed.result = False, "", False, ""
+
+    def _do_CreateCheckpoint(self, observed: Observed, effect: model.CreateCheckpoint) -> None:  # noqa: N802
+        assert observed.job is not None
+        if effect.name in self.objects:
+            return
+        made = operator_made(observed.job, effect)
+        meta = {"uid": builders.uid(self._number()), "generation": 1, "creationTimestamp": self.now.isoformat()}
+        self._put(effect.name, made | {"metadata": made["metadata"] | meta, "status": {}})
+
+    def _do_DeleteCheckpoint(self, _: Observed, effect: model.DeleteCheckpoint) -> None:  # noqa: N802
+        if effect.name in self.objects:
+            self.delete(effect.name)

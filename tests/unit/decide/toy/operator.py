@@ -1,0 +1,136 @@
+"""The operator in the toy world: it looks, decides, carries out and writes, and may die after any operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from penstock import model
+from penstock.api.base import dump
+from penstock.api.checkpoint import Checkpoint, Source
+from penstock.decide import decide
+from penstock.decide.needs import needs, needs_in_store
+from penstock.errors import PenstockError, Refused, RetryLater, Stale
+from penstock.model import Decision, Observed
+from tests.unit import builders
+from tests.unit.builders import PLACE
+from tests.unit.decide.rules import objection
+from tests.unit.decide.toy.ground import loaded
+from tests.unit.decide.toy.kubernetes import KubernetesSide
+
+_IN_STORE = (
+    model.WriteNote,
+    model.DeleteKeys,
+    model.DeleteCheckpointData,
+    model.ForgetDeletion,
+    model.DeleteJobData,
+    model.DeleteHighAvailability,
+)
+
+
+class Crash(Exception):  # noqa: N818 - what happens
+    """The operator's process dies here."""
+
+
+class Operator(KubernetesSide):
+    """One operator; `crash_after` is the number of the operation that it dies after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+        self.crash_after: int | None = None
+        self.on_crash: Callable[[Any], None] = lambda toy: toy.tick(1)
+        self.trace: list[str] = []
+
+    def reconcile(self) -> Decision | None:
+        """One pass; None when the operator died in it or met a conflict."""
+        observed = self.observe()
+        decision = decide(observed)
+        try:
+            for step in decision.steps:
+                self._step(observed, step)
+        except Crash:
+            self.trace.append("   CRASH")
+            self.on_crash(self)
+            return None
+        except Stale:
+            self.trace.append("   stale")
+            return None
+        return decision
+
+    def _step(self, observed: Observed, step: model.Step) -> None:
+        name = step.owner
+        try:
+            for effect in step.effects:
+                if problem := objection(observed, effect):
+                    self.violations.append(problem)
+                self.trace.append(f"{self.now:%H:%M:%S} {name or 'job'}: {effect}"[:240])
+                if self.store_down and isinstance(effect, _IN_STORE):
+                    raise RetryLater("the store does not answer")
+                getattr(self, f"_do_{type(effect).__name__}")(observed, effect)
+                self._count()
+            if step.status is not None:
+                self.trace.append(f"{self.now:%H:%M:%S} {name or 'job'} status: {_short(step.status)}")
+                self._write_status(observed, name, step.status)
+                self._count()
+        except Stale:
+            raise
+        except PenstockError as error:
+            self.trace.append(f"   {error}")
+            status = loaded(observed, name).status
+            failed = {"time": self.now.isoformat(), "reason": error.reason, "message": str(error)}
+            known = status.last_error
+            if known is None or known.message != str(error):
+                self._write_status(observed, name, type(status).model_validate(dump(status) | {"lastError": failed}))
+
+    def _count(self) -> None:
+        self.operations += 1
+        if self.operations == self.crash_after:
+            raise Crash
+
+    def _write_status(self, observed: Observed, name: str, status: Any) -> None:
+        stored = self.objects.get(name)
+        if stored is None:
+            self.violations.append(f"a status was written to {name or 'the job'}, which is gone")
+            raise Refused("not found", "NotFound", 404)
+        if stored["metadata"]["resourceVersion"] != loaded(observed, name).metadata.resource_version:
+            raise Stale("conflict")
+        if stored.get("status") != dump(status):
+            self._put(name, stored | {"status": dump(status)})
+
+    def observe(self) -> Observed:
+        job, checkpoints = self.job, tuple(self.checkpoints)
+        runs = tuple(view for run in sorted(self.runs) if (view := self._view(run)) is not None)
+        wanted = needs(job, checkpoints, runs)
+        flink = self._flink(wanted.flink) if wanted.flink else None
+        wanted = needs_in_store(wanted, job, checkpoints, flink)
+        by_name = {each.metadata.name: each for each in checkpoints}
+        down = model.Unknown("the store does not answer") if self.store_down else None
+        return Observed(
+            now=self.now,
+            fresh_run=f"{self._number():08x}" * 4,
+            job=job,
+            checkpoints=checkpoints,
+            namespace_terminating=self.namespace_terminating,
+            runs=runs if job else (),
+            revisions=tuple(self.revisions[key] for key in sorted(self.revisions)),
+            flink=flink,
+            triggers={name: self._trigger(by_name[name].status) for name in wanted.triggers},
+            store=model.StoreView(PLACE, builders.store()),
+            listing=(down or self._listing()) if wanted.listing else None,
+            targets={
+                name: down or self._target(_directory(by_name[name]), by_name[name].metadata.uid)
+                for name in wanted.targets
+            },
+            job_result=down or self._result(wanted.job_result),
+        )
+
+
+def _directory(checkpoint: Checkpoint) -> str | None:
+    status = checkpoint.status
+    return status.location if checkpoint.spec.source is Source.RETAINED else status.target_directory
+
+
+def _short(status: Any) -> str:
+    told = {key: value for key, value in dump(status).items() if key not in ("conditions", "latestCheckpoint")}
+    return str(told)[:300]
