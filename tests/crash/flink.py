@@ -86,8 +86,8 @@ class Job:
 
 
 def metadata(number: int) -> bytes:
-    """A `_metadata` file, version 6, without state, and with null for its properties (in Java's serialization)."""
-    return struct.pack(">IiqII", 0x4960672D, 6, number, 0, 0) + bytes.fromhex("aced000570")
+    """A whole `_metadata` file without state: version 3, which Flink still reads, ends after the operators."""
+    return struct.pack(">IiqII", 0x4960672D, 3, number, 0, 0)
 
 
 def suffix(run: str, number: int) -> str:
