@@ -34,7 +34,7 @@ def proceed(draft: Draft) -> None:
         draft.wake(1)
         return
     ended = draft.status.run
-    if ended is not None and not draft.observed.namespace_terminating and not retained.sweep(draft, ended):
+    if ended is not None and not draft.observed.namespace_terminating and not retained.is_settled(draft, ended):
         draft.wake(1)
         return
     if draft.job.spec.on_delete.checkpoints is DeleteCheckpoints.DELETE and not _data_goes(draft):

@@ -66,6 +66,18 @@ def sweep(draft: Draft, run: Run) -> bool:
     return True
 
 
+def is_settled(draft: Draft, run: Run) -> bool:
+    """Whether what an ended run has left has its objects, and these their columns: only the StreamJob can fill them."""
+    if not run.swept:
+        sweep(draft, run)
+        return False
+    fresh = [ckpt for ckpt in draft.observed.checkpoints if ckpt.status.phase is None and not ckpt.metadata.terminating]
+    if any(ckpt.spec.source is Source.RETAINED for ckpt in fresh):
+        draft.waiting = "what the run has left in the store is written down"
+        return False
+    return True
+
+
 def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
     """One look at one: what Flink says of it, or what lies in the store when Flink does not say."""
     origin = checkpoint.spec.origin
@@ -81,7 +93,7 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     found = _in_store(draft, checkpoint)
     if isinstance(found, StoredState) and checkpoint.status.phase is None:
-        _present(draft, checkpoint, _from_store(found))
+        _present(draft, checkpoint, _from_store(draft, found))
     elif found is None:
         _cleared(draft, checkpoint)
 
@@ -134,9 +146,14 @@ def _from_flink(entry: CheckpointStats) -> dict[str, object]:
     }
 
 
-def _from_store(state: StoredState) -> dict[str, object]:
-    """The store knows neither when it was triggered nor what it shares with others: these columns stay empty."""
-    return {"completion_time": state.modified, "location": state.location}
+def _from_store(draft: Draft, state: StoredState) -> dict[str, object]:
+    """The store knows neither when it was triggered nor what it shares with others; Flink's last word told the size."""
+    told: dict[str, object] = {"completion_time": state.modified, "location": state.location}
+    known = next((each for each in draft.status.retained_checkpoints if each.location == state.location), None)
+    if known is not None and known.size_bytes is not None:
+        told |= {"size_bytes": known.size_bytes, "size_text": display_bytes(known.size_bytes)}
+        told["completion_time"] = known.completion_time or state.modified
+    return told
 
 
 def _present(draft: Draft, checkpoint: Checkpoint, told: dict[str, object]) -> None:

@@ -195,6 +195,23 @@ def test_a_deleted_job_names_what_it_leaves():
     assert made(found) == [7]
 
 
+def test_a_deleted_job_stays_until_what_it_leaves_is_written_down():
+    gone = job(ended("CANCELED"), deleted=NOW)
+    waits = moves(idle(gone, listing=listing(stored(retained(7), 7)), checkpoints=(chk(7),)))
+    assert waits.effects == ()
+    assert waits.checkpoints[SEVEN].phase == "Present"
+    done = moves(idle(gone, checkpoints=(chk(7, "Present"),)))
+    assert done.effects == (SetFinalizer("StreamJob", JOB, present=False),)
+
+
+def test_the_size_is_flinks_last_word():
+    told = {"checkpoint_id": 7, "location": retained(7), "size_bytes": 2048, "completion_time": BEFORE}
+    stopped = job(ended("CANCELED", retained_checkpoints=[told]), state="Stopped")
+    found = moves(idle(stopped, listing=listing(stored(retained(7), 7)), checkpoints=(chk(7),)))
+    status = found.checkpoints[SEVEN]
+    assert (status.size_bytes, status.size_text, status.completion_time) == (2048, "2.0 KiB", BEFORE)
+
+
 def test_a_lost_status_is_found_again_in_the_store():
     found = over(stored(retained(7), 7), known=(chk(7),), listing=listing(stored(retained(7), 7)))
     status = found.checkpoints[SEVEN]
