@@ -65,7 +65,8 @@ class Run:
     def __init__(self, lab: Lab, broken: str = "") -> None:
         lab.runs += 1
         self._broken = broken
-        self.namespace = f"run-{lab.runs}"
+        # Always as long: it stands in files whose sizes are counted.
+        self.namespace = f"run-{lab.runs:05}"
         self._lab = lab
         self.world = World(lab.api, lab.bucket, self.namespace)
         self.choke = Choke(lab.plane, self.namespace, self.world, lab.raw)
