@@ -181,7 +181,8 @@ async def test_an_event_that_cannot_be_posted_harms_nothing():
 
 
 async def test_the_last_pass_of_a_deleted_job_fails_nowhere():
-    gone = job(live(run={"ended_at": "2026-01-31T11:00:00Z", "end_state": "STOPPED"}), deleted="2099-01-31T11:00:00Z")
+    run = {"ended_at": "2026-01-31T11:00:00Z", "end_state": "STOPPED", "swept": True}
+    gone = job(live(run=run), deleted="2099-01-31T11:00:00Z")
     world = FakeWorld(manifest(gone))
     await pass_of(world).reconcile(KEY)
     assert world.kube.of("StreamJob")[JOB]["metadata"]["finalizers"] == []
