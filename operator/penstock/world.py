@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from penstock.api import constants
-from penstock.api.checkpoint import Checkpoint
+from penstock.api.checkpoint import Checkpoint, Source
 from penstock.api.conditions import find_condition
 from penstock.api.store import CheckpointStore
 from penstock.errors import Refused
@@ -92,14 +93,7 @@ def target_directory(place: Place, checkpoint: Checkpoint) -> str:
     Raises:
         Refused: when the status names a place that is not: it is neither read nor deleted.
     """
-    uri = checkpoint.status.target_directory or ""
-    key = place.key_of(uri)
-    directory = f"{key}/" if key else ""
-    owned = place.savepoint_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
-    if owned is None or owned != directory:
-        msg = f"status.targetDirectory {uri} is not a directory of this job in {place.bucket}: it is not touched"
-        raise Refused(msg, "PlaceNotOurs")
-    return owned
+    return _own("status.targetDirectory", checkpoint.status.target_directory, place, checkpoint, place.savepoint_of)
 
 
 def retained_directory(place: Place, checkpoint: Checkpoint) -> str:
@@ -108,12 +102,23 @@ def retained_directory(place: Place, checkpoint: Checkpoint) -> str:
     Raises:
         Refused: when the status names a place that is not: it is neither read nor deleted.
     """
-    uri = checkpoint.status.location or ""
-    key = place.key_of(uri)
+    return _own("status.location", checkpoint.status.location, place, checkpoint, place.retained_of)
+
+
+def own_directory(place: Place, checkpoint: Checkpoint) -> str:
+    """The key prefix of what is a Checkpoint's alone, by its source: one of the two above."""
+    retained = checkpoint.spec.source is Source.RETAINED
+    return retained_directory(place, checkpoint) if retained else target_directory(place, checkpoint)
+
+
+def _own(
+    field: str, uri: str | None, place: Place, checkpoint: Checkpoint, find: Callable[[str, str, str], str | None]
+) -> str:
+    key = place.key_of(uri or "")
     directory = f"{key}/" if key else ""
-    owned = place.retained_of(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
+    owned = find(directory, checkpoint.metadata.namespace, checkpoint.spec.job_ref.name)
     if owned is None or owned != directory:
-        msg = f"status.location {uri} is not a checkpoint of this job in {place.bucket}: it is not touched"
+        msg = f"{field} {uri or ''} is not a directory of this job in {place.bucket}: it is not touched"
         raise Refused(msg, "PlaceNotOurs")
     return owned
 

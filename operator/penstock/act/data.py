@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.act.jobs import job_of
 from penstock.api.base import format_time
-from penstock.api.checkpoint import Checkpoint, Source
+from penstock.api.checkpoint import Checkpoint
 from penstock.api.streamjob_status import StartIntent
 from penstock.build.checkpoint import note
 from penstock.errors import Refused, RetryLater
@@ -23,7 +23,7 @@ from penstock.model import (
 )
 from penstock.store.client import ObjectStore
 from penstock.store.layout import METADATA, NOTE, Place
-from penstock.world import World, belongs_to_another, retained_directory, target_directory
+from penstock.world import World, belongs_to_another, own_directory, retained_directory, target_directory
 
 _ROUNDS = 3
 
@@ -68,8 +68,7 @@ async def forget_deletion(world: World, observed: Observed, effect: ForgetDeleti
     """Remove the tombstone: what it says is in the status."""
     client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
-    place_of = retained_directory if checkpoint.spec.source is Source.RETAINED else target_directory
-    directory = place_of(client.place, checkpoint)
+    directory = own_directory(client.place, checkpoint)
     await tombstone.forget(client, _home(client.place, checkpoint, directory), checkpoint.metadata.uid)
 
 

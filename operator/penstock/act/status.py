@@ -60,9 +60,9 @@ async def write_error(kube: Kube, observed: Observed, step: Step, error: Penstoc
     if target is None:
         return
     last = target.status.last_error
-    if last is not None and (last.reason, last.message) == (error.reason, str(error)):
-        return
-    update: dict[str, object] = {"last_error": LastError(time=now, reason=error.reason, message=str(error))}
+    if last is None or (last.reason, last.message) != (error.reason, str(error)):
+        last = LastError(time=now, reason=error.reason, message=str(error))
+    update: dict[str, object] = {"last_error": last}
     if isinstance(target, Checkpoint) and is_being_cleared(target):
         update["conditions"] = _stalled(target, error, now)
     await write_status(kube, observed, Step(owner, status=target.status.model_copy(update=update)))

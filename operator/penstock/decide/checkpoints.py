@@ -73,7 +73,10 @@ def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:
         draft.condition(checkpoint, constants.STALLED, "True", "JobNotFound", f"{missing}; make it, or delete this")
         return
     if checkpoint.spec.source is Source.RETAINED:
-        retained.proceed(draft, checkpoint)
+        if not retained.proceed(draft, checkpoint):
+            _fail(
+                draft, checkpoint, "NotFound", "spec.origin.checkpointId is missing: make it again with Flink's number"
+            )
         return
     listing = draft.observed.listing
     if not isinstance(listing, JobListing):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from penstock.api import constants
+from penstock.api.checkpoint import Checkpoint
+from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState, StartFrom
 from penstock.api.streamjob_status import Applied, EndState, Run, StartedFrom, StartIntent, StopIntent, TeardownIntent
 from penstock.decide import checkpoints, clearing, deletion, report, retained, run, schedule, start, stop
@@ -35,12 +37,20 @@ def decide(observed: Observed) -> Decision:
     for checkpoint in sorted(
         observed.checkpoints, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.name)
     ):
+        _readable_again(draft, checkpoint)
         checkpoints.proceed(draft, checkpoint)
     clearing.retain(draft)
     for unreadable in observed.unreadable:
         if not unreadable.told:
             draft.act(SayUnreadable(unreadable.namespace, unreadable.name, unreadable.why), unreadable.name)
     return draft.finish()
+
+
+def _readable_again(draft: Draft, checkpoint: Checkpoint) -> None:
+    """A Checkpoint that could not be read, and now can: its Stalled is of another time."""
+    stalled = find_condition(checkpoint.status.conditions, constants.STALLED)
+    if stalled is not None and stalled.reason == constants.UNREADABLE:
+        draft.condition(checkpoint, constants.STALLED, "False", "AsAsked", "")
 
 
 def _present(draft: Draft) -> None:

@@ -13,7 +13,7 @@ from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState, StreamJob
 from penstock.api.streamjob_status import Run, StartIntent, StopIntent
 from penstock.flink.answers import CheckpointStats, FlinkJob
-from penstock.model import Manager, RunObjects
+from penstock.model import Manager, RunObjects, Unknown
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def needs(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...], runs: tupl
     )
 
 
-def needs_in_store(wanted: Needs, job: StreamJob | None, checkpoints: tuple[Checkpoint, ...], flink: object) -> Needs:
+def needs_in_store(
+    wanted: Needs, job: StreamJob | None, checkpoints: tuple[Checkpoint, ...], flink: FlinkJob | Unknown | None
+) -> Needs:
     """The same when Flink has answered: Retained Checkpoints that it does not tell of are looked up in the store."""
     run = live_run(job)
     silent = [ckpt for ckpt in checkpoints if _is_followed(ckpt) and history_entry(flink, run, ckpt) is None]
@@ -67,7 +69,7 @@ def _is_followed(checkpoint: Checkpoint) -> bool:
     return checkpoint.spec.source is Source.RETAINED and followed and not checkpoint.metadata.terminating
 
 
-def history_entry(flink: object, run: Run | None, checkpoint: Checkpoint) -> CheckpointStats | None:
+def history_entry(flink: FlinkJob | Unknown | None, run: Run | None, checkpoint: Checkpoint) -> CheckpointStats | None:
     """What Flink's history says of a Retained Checkpoint of the live run; None when it says nothing."""
     origin = checkpoint.spec.origin
     if not isinstance(flink, FlinkJob) or run is None or origin is None or origin.run != run.id:

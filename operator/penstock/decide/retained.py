@@ -18,7 +18,7 @@ from penstock.clock import from_millis
 from penstock.decide.draft import JOB, Draft
 from penstock.decide.needs import history_entry, live_run
 from penstock.flink.answers import CheckpointStats, FlinkJob
-from penstock.model import CreateCheckpoint, JobListing, StoredState, TargetListing
+from penstock.model import CreateCheckpoint, JobListing, StoredState, TargetListing, Unknown
 
 EVERY = timedelta(minutes=1)
 """At most one object is made in this time for each job."""
@@ -78,11 +78,14 @@ def is_settled(draft: Draft, run: Run) -> bool:
     return True
 
 
-def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
-    """One look at one: what Flink says of it, or what lies in the store when Flink does not say."""
+def proceed(draft: Draft, checkpoint: Checkpoint) -> bool:
+    """One look at one: what Flink says of it, or what lies in the store when Flink does not say.
+
+    False when its spec does not say which checkpoint it is.
+    """
     origin = checkpoint.spec.origin
     if origin is None or origin.checkpoint_id is None:
-        return
+        return False
     flink, run = draft.observed.flink, live_run(draft.observed.job)
     entry = history_entry(flink, run, checkpoint)
     if entry is not None:
@@ -90,12 +93,13 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
             _cleared(draft, checkpoint)
         elif checkpoint.status.phase is None:
             _present(draft, checkpoint, _from_flink(entry))
-        return
+        return True
     found = _in_store(draft, checkpoint)
     if isinstance(found, StoredState) and checkpoint.status.phase is None:
         _present(draft, checkpoint, _from_store(draft, found))
     elif found is None:
         _cleared(draft, checkpoint)
+    return True
 
 
 def _kept(run: Run, flink: FlinkJob) -> list[CheckpointStats]:
@@ -113,8 +117,8 @@ def _create(draft: Draft, run: str, number: int, owner: str = JOB) -> None:
         draft.act(CreateCheckpoint(name, "Retained", run, "", number), owner)
 
 
-def _in_store(draft: Draft, checkpoint: Checkpoint) -> StoredState | bool | None:
-    """Where it lies; None when it is gone; False when that is not known in this pass."""
+def _in_store(draft: Draft, checkpoint: Checkpoint) -> StoredState | Unknown | None:
+    """Where it lies; None when it is gone."""
     target, listing, origin = (
         draft.observed.targets.get(checkpoint.metadata.name),
         draft.observed.listing,
@@ -123,7 +127,7 @@ def _in_store(draft: Draft, checkpoint: Checkpoint) -> StoredState | bool | None
     if isinstance(target, TargetListing):
         return target.complete
     if not isinstance(listing, JobListing) or origin is None:
-        return False
+        return Unknown("the store has not been looked at in this pass")
     return next(
         (
             state

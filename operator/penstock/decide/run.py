@@ -77,7 +77,7 @@ def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
         draft.set(latest_checkpoint=latest)
     if flink.history:
         draft.set(retained_checkpoints=retained.listed(run, flink))
-    if run.confirmed and not flink.terminal:
+    if run.confirmed and not flink.terminal and draft.status.intent is None:
         retained.make(draft, run, flink)
     began = draft.status.started_from
     if flink.state == "RUNNING" and not run.confirmed and began is not None:

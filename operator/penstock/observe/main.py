@@ -24,7 +24,7 @@ from penstock.model import JobListing, Observed, StoreView, TargetListing, Unkno
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
-from penstock.world import World, place_of, retained_directory, target_directory
+from penstock.world import World, own_directory, place_of
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
@@ -194,9 +194,8 @@ async def _targets(
 async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:
     """Its own directory; the tombstone too when it is being cleared, and not at each poll of a savepoint."""
     uid = checkpoint.metadata.uid if is_being_cleared(checkpoint) else None
-    if checkpoint.spec.source is Source.RETAINED:
-        return await store_view.list_retained(client, retained_directory(client.place, checkpoint), uid)
-    return await store_view.list_target(client, target_directory(client.place, checkpoint), uid)
+    look = store_view.list_retained if checkpoint.spec.source is Source.RETAINED else store_view.list_target
+    return await look(client, own_directory(client.place, checkpoint), uid)
 
 
 async def _job_result(

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from penstock.flink.metadata import MAGIC
 from penstock.inventory import tombstone
 from penstock.model import JobListing, StoredState, TargetListing
 from penstock.store.client import ObjectStore, Stored
 from penstock.store.layout import METADATA, NOTE, job_of_directory
 
-_MAGIC = 0x4960672D
 _HEADER = struct.Struct(">Iiq")
 """Magic number, version, checkpoint id: how every `_metadata` file begins."""
 _RETAINED = re.compile(r"checkpoints/(?P<run>[0-9a-f]{32})/chk-(?P<id>[0-9]+)/_metadata")
@@ -131,4 +131,4 @@ def checkpoint_id(header: bytes) -> int | None:
     if len(header) < _HEADER.size:
         return None
     magic, _version, number = _HEADER.unpack_from(header)
-    return int(number) if magic == _MAGIC else None
+    return int(number) if magic == MAGIC else None

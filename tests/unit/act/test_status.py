@@ -9,7 +9,7 @@ import pytest
 from penstock.act.status import write_error
 from penstock.errors import PenstockError, Refused, RetryLater
 from penstock.model import Step
-from tests.unit.builders import NOW, checkpoint, deleting, job
+from tests.unit.builders import BEFORE, NOW, checkpoint, deleting, job
 from tests.unit.world import FakeWorld, manifest, seen
 
 DENIED = Refused("s3://checkpoints: AccessDenied", "AccessDenied", 403)
@@ -37,6 +37,13 @@ async def test_a_deletion_that_cannot_go_on_says_why_and_what_the_way_out_is(err
     )
     assert status["lastError"]["message"] == str(error)
     assert status["phase"] == "Present"
+
+
+async def test_the_same_error_again_is_said_again_when_its_condition_had_gone_and_keeps_its_time() -> None:
+    known = {"last_error": {"time": BEFORE, "reason": DENIED.reason, "message": str(DENIED)}}
+    status = await told(checkpoint(phase="Present", status=deleting("Retention") | known), DENIED)
+    assert stalled(status) is not None
+    assert status["lastError"]["time"] == "2026-01-31T11:00:00Z"
 
 
 async def test_retention_has_no_object_to_let_go() -> None:

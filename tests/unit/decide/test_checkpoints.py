@@ -146,6 +146,14 @@ def test_its_own_timeout_counts_before_the_jobs():
     assert one(checkpoint(phase="Pending", timeout="30s"), flink=Unknown("x")).checkpoints["before"].phase == "Timeout"
 
 
+@pytest.mark.parametrize("phase", ["Present", "Failed"])
+def test_one_that_can_be_read_again_is_not_unreadable(phase):
+    unreadable = {"type": "Stalled", "status": "True", "reason": "Unreadable", "message": "spec.pinned: no"}
+    found = one(checkpoint(phase=phase, status={"conditions": [unreadable]}))
+    condition = found.condition("Stalled", "before")
+    assert (condition.status, condition.reason) == ("False" if phase == "Present" else "True", phase)
+
+
 def test_no_savepoint_is_taken_in_a_namespace_that_goes():
     assert one(checkpoint(phase="Pending"), namespace_terminating=True).effects == ()
 

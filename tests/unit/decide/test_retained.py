@@ -27,6 +27,7 @@ from tests.unit.builders import (
     retained,
     savepoint,
     stats,
+    stop_intent,
     stored,
 )
 from tests.unit.decide.moves import Moves, moves
@@ -138,6 +139,20 @@ def test_what_flink_has_forgotten_is_looked_up(target, phase):
 def test_a_silent_flink_clears_nothing(silent):
     found = moves(observed(job(live()), flink=silent, checkpoints=(chk(7, "Present"),)))
     assert found.checkpoints[SEVEN].phase == "Present"
+
+
+def test_during_a_stop_no_object_is_made():
+    """What it would name goes with the stop."""
+    stopping = live(intent=stop_intent(), latest_checkpoint=None)
+    found = moves(observed(job(stopping), flink=flink(completed=entry(7), history=(entry(7),))))
+    assert 7 not in made(found)
+
+
+def test_one_that_does_not_say_which_it_is_has_failed():
+    nameless = checkpoint("mine", 1, source="Retained", origin={"run": RUN})
+    found = running(entry(7), checkpoints=(nameless,))
+    assert (found.checkpoints["mine"].phase, found.checkpoints["mine"].settled) == ("Failed", True)
+    assert "spec.origin.checkpointId" in found.condition("Stalled", "mine").message
 
 
 def test_without_its_finalizer_it_gets_that_first():

@@ -12,10 +12,11 @@ from penstock.flink.metadata.model import (
     Summary,
     needed,
 )
-from penstock.flink.metadata.reader import read, scan
+from penstock.flink.metadata.reader import MAGIC, read, scan
 from penstock.flink.metadata.source import MetadataError
 
 __all__ = [
+    "MAGIC",
     "FileReference",
     "Kind",
     "MasterState",

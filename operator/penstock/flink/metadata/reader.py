@@ -15,7 +15,8 @@ from penstock.flink.metadata.model import FileReference, MasterState, Metadata, 
 from penstock.flink.metadata.properties import read_properties
 from penstock.flink.metadata.source import MetadataError, Source
 
-_MAGIC = 0x4960672D
+MAGIC = 0x4960672D
+"""How every `_metadata` file begins."""
 _MASTER_MAGIC = 0xC96B1696
 _OLDEST, _NEWEST = 3, 6
 _WITH_PROPERTIES = 4
@@ -85,8 +86,8 @@ class _Reader:
     def _version(self) -> int:
         source = self._source
         magic = source.u32("the magic number")
-        if magic != _MAGIC:
-            raise MetadataError(0, f"the magic number {_MAGIC:#010x}", f"{magic:#010x}")
+        if magic != MAGIC:
+            raise MetadataError(0, f"the magic number {MAGIC:#010x}", f"{magic:#010x}")
         version = source.i32("the version")
         if not _OLDEST <= version <= _NEWEST:
             raise MetadataError(4, f"a version from {_OLDEST} to {_NEWEST}", f"version {version}")
