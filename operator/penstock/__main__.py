@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from penstock.flink.client import FlinkRest
+from penstock.inventory.verifier import Verifier
 from penstock.kube.client import Kube, load_configuration
 from penstock.lease import Lease, LeaseLost
 from penstock.queue import WorkQueue
@@ -29,8 +30,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the operator until `stop` is set, the lease is lost or a part of it ends."""
     kube = Kube(await load_configuration())
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64, ttl_dns_cache=2)) as session:
-        world = World(settings, kube, FlinkRest(session))
-        reconciler = Reconciler(world)
 
         async def work(key: JobKey | str) -> float | None:
             if isinstance(key, JobKey):
@@ -38,6 +37,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             return await reconcile_store(world, key)
 
         queue: WorkQueue[JobKey | str] = WorkQueue(work, settings.workers)
+        verifier = Verifier(lambda namespace, name: queue.add(JobKey(namespace, name)))
+        world = World(settings, kube, FlinkRest(session), verifier)
+        reconciler = Reconciler(world)
         lease = Lease(kube, settings.namespace, settings.identity, settings.lease_seconds)
         try:
             if not await _unless_stopped(lease.acquire(), stop):

@@ -19,6 +19,7 @@ from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import StreamJobStatus
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.store.layout import Place
+from penstock.verdict import Verified
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,6 @@ class StoreView:
     """A sentence for a condition when the store cannot be used (missing, not ready, not allowed)."""
 
 
-# ---------------------------------------------------------------- all together
-
-
 @dataclass(frozen=True)
 class Observed:
     """All that a pass knows. Everything is live: read in this pass."""
@@ -163,6 +161,8 @@ class Observed:
     """None when nothing asked for it."""
     targets: Mapping[str, TargetListing | Unknown] = field(default_factory=dict)
     """By Checkpoint name, for those that are being taken or cleared."""
+    verified: Mapping[str, Verified] = field(default_factory=dict)
+    """By location, the answers about states that were asked for."""
     job_result: str | Unknown | None = None
     """How Flink's job result store says that the run ended (FINISHED, CANCELED, FAILED); None: it says nothing."""
     problems: tuple[Problem, ...] = ()

@@ -12,6 +12,7 @@ from penstock.api.conditions import find_condition
 from penstock.api.store import CheckpointStore
 from penstock.errors import Refused
 from penstock.flink.client import FlinkRest
+from penstock.inventory.verifier import Verifier
 from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.settings import Settings
@@ -29,6 +30,7 @@ class World:
     settings: Settings
     kube: Kube
     flink: FlinkRest
+    verifier: Verifier
     _stores: dict[str, tuple[tuple[str, str, str], ObjectStore]] = field(default_factory=dict)
 
     def flink_address(self, host: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import Run, StartedFrom, StartIntent, StopIntent, StreamJobStatus, TeardownIntent
 from penstock.decide.change import spec_hash
+from penstock.decide.verification import wishes
 from penstock.flink.answers import CheckpointStats, FlinkJob, Restored
 from penstock.model import (
     JobListing,
@@ -25,6 +27,7 @@ from penstock.model import (
     TargetListing,
 )
 from penstock.store.layout import Place
+from penstock.verdict import Verification, Verified
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 BEFORE = NOW - timedelta(hours=1)
@@ -36,6 +39,7 @@ OLD_RUN = "b" * 32
 FRESH_RUN = "f" * 32
 PLACE = Place("checkpoints", "team")
 HOME = f"team/{NAMESPACE}/{JOB}-{JOB_UID}/"
+WHOLE = Verification(files=3, size=1000)
 POINTERS = names.checkpoint_pointers(JOB, RUN)
 
 
@@ -314,7 +318,14 @@ def observed(stream_job: StreamJob | None = None, **more: Any) -> Observed:
         "flink": flink(),
         "store": StoreView(PLACE, store()),
     }
-    return Observed(now=NOW, fresh_run=FRESH_RUN, **(base | more))
+    seen = Observed(now=NOW, fresh_run=FRESH_RUN, **(base | more))
+    return seen if "verified" in more else replace(seen, verified=whole(seen, urgent=True))
+
+
+def whole(seen: Observed, *, urgent: bool = False) -> dict[str, Verified]:
+    """The answer that all is there, about everything that is to be verified, or about what a start waits for only."""
+    asked = [wish for wish in wishes(seen) if wish.urgent or not urgent]
+    return {wish.location: Verified(seen.now, WHOLE, request=wish.request) for wish in asked}
 
 
 def idle(stream_job: StreamJob, **more: Any) -> Observed:

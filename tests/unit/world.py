@@ -9,6 +9,7 @@ from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.streamjob import StreamJob
 from penstock.flink.answers import FlinkJob, NotTriggered, Trigger
+from penstock.inventory.verifier import Verifier
 from penstock.model import Observed, StoreView
 from penstock.settings import Settings
 from tests.unit.builders import FRESH_RUN, NAMESPACE, NOW, PLACE, flink, store, store_manifest
@@ -57,6 +58,8 @@ class FakeWorld:
         self.kube = FakeKube(SPACE, *([store_manifest()] if ready else []), *manifests)
         self.store = store or FakeStore()
         self.flink = flink or FakeFlink()
+        self.woken: list[tuple[str, str]] = []
+        self.verifier = Verifier(lambda *job: self.woken.append(job))
 
     def flink_address(self, host: str) -> str:
         return f"http://{host}:8081"

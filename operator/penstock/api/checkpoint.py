@@ -8,7 +8,7 @@ from pydantic import Field
 from penstock.api import constants
 from penstock.api.base import Model, Time
 from penstock.api.conditions import Conditions
-from penstock.api.crd import Column, Resource, Rule, list_map, rules
+from penstock.api.crd import LIST_ATOMIC, Column, Resource, Rule, list_map, rules
 from penstock.api.duration import Duration, at_least_a_second
 from penstock.api.meta import ObjectMeta
 from penstock.api.streamjob import Format
@@ -130,6 +130,23 @@ class CheckpointSpec(Model):
     )
 
 
+class CheckpointVerification(Model):
+    """What was found when every file that the checkpoint needs was looked for."""
+
+    time: Time
+    """When it was looked for."""
+    files: int = 0
+    """How many files it needs, its _metadata included."""
+    missing: int = 0
+    """How many of them are not there, or are too short."""
+    first_missing: tuple[str, ...] = Field(default=(), json_schema_extra=LIST_ATOMIC)
+    """The first few of them, each with what is wrong."""
+    outside: int = 0
+    """How many files it names that lie outside of the job's directory; these are not looked at."""
+    request: str = ""
+    """The annotation penstock.dev/verify that this answers."""
+
+
 class CheckpointStatus(Model):
     """What became of it."""
 
@@ -169,6 +186,8 @@ class CheckpointStatus(Model):
     """Name of the CheckpointStore."""
     location: str | None = None
     """Its URI."""
+    verification: CheckpointVerification | None = None
+    """Whether every file that it needs was there, and when that was looked at."""
     bytes_freed: int | None = None
     """Bytes that clearing it has freed so far."""
     settled: bool | None = None

@@ -23,6 +23,9 @@ FINALIZER_RUN: Final = "penstock.dev/run"
 FINALIZER_DATA: Final = "penstock.dev/data"
 FINALIZER_IN_USE: Final = "penstock.dev/in-use"
 
+VERIFY: Final = "penstock.dev/verify"
+"""Annotation of a Checkpoint: any new text has it verified again."""
+
 READY: Final = "Ready"
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"

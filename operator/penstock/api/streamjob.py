@@ -7,7 +7,7 @@ from pydantic import Field
 
 from penstock.api import constants
 from penstock.api.base import Empty, Model, NameRef, ObjectName
-from penstock.api.crd import LIST_ATOMIC, Column, Resource, Rule, rules
+from penstock.api.crd import LIST_ATOMIC, LIST_SET, Column, Resource, Rule, rules
 from penstock.api.cron import CRON_MAX_LENGTH, CRON_PATTERN, ZONE_MAX_LENGTH, ZONE_PATTERN
 from penstock.api.duration import Duration, at_least_a_second
 from penstock.api.meta import ObjectMeta
@@ -137,6 +137,12 @@ class Job(Model):
     )
 
 
+class Override(StrEnum):
+    """What a start would be refused for."""
+
+    NOT_WHOLE = "NotWhole"  # files of what is started from are missing, or its _metadata cannot be read
+
+
 class StartFrom(Model):
     """From what state the job starts: exactly one of latest, checkpoint and empty."""
 
@@ -146,6 +152,9 @@ class StartFrom(Model):
     """A Checkpoint of this job, or of a deleted one of the same namespace and name."""
     empty: Empty | None = None
     """No state: write {}."""
+    override: tuple[Override, ...] | None = Field(default=None, max_length=8, json_schema_extra=LIST_SET)
+    """What the start is not to be refused for: NotWhole starts though files are known to be missing; Flink may fail
+    then. Default: none."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

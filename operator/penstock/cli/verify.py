@@ -12,7 +12,7 @@ from penstock.cli.remote import Remote, output_option, s3_options
 from penstock.cli.report import columns, show
 
 if TYPE_CHECKING:
-    from penstock.inventory.verification import Verification
+    from penstock.verdict import Verification
 
 _NOT_WHOLE = 1
 

@@ -14,7 +14,7 @@ from penstock.api.quantity import display_bytes
 from penstock.api.streamjob import StreamJobSpec
 from penstock.api.streamjob_status import LastError, StopIntent
 from penstock.clock import from_millis
-from penstock.decide import clearing, retained, schedule
+from penstock.decide import clearing, report, retained, schedule, verification
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
 from penstock.flink.answers import CheckpointStats, Completed, FlinkJob, InProgress, NotTriggered, TriggerFailed
@@ -52,8 +52,9 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
         _taking(draft, checkpoint)
     elif phase is Phase.PRESENT:
         clearing.proceed(draft, checkpoint)
+    verification.proceed(draft, checkpoint)
     if draft.status_of(checkpoint).phase is not None and draft.status_of(checkpoint) is not checkpoint.status:
-        _conditions(draft, checkpoint)
+        report.conditions(draft, checkpoint)
 
 
 def _can_be_followed(draft: Draft) -> bool:
@@ -375,22 +376,3 @@ def _timeout_text(draft: Draft, checkpoint: Checkpoint) -> str:
 
 def _flink_version(spec: StreamJobSpec) -> str:
     return spec.flink.version
-
-
-def _conditions(draft: Draft, checkpoint: Checkpoint) -> None:
-    """Ready means settled; Reconciling and Stalled are True only when something is unusual."""
-    status = draft.status_of(checkpoint)
-    phase, error = status.phase, status.last_error
-    text = error.message if error else ""
-    settled = phase in (Phase.PRESENT, Phase.CLEARED)
-    failed = phase in (Phase.FAILED, Phase.TIMEOUT)
-    reason = f"{phase or Phase.PENDING}"
-    draft.condition(checkpoint, constants.READY, "True" if settled else "False", reason, text if failed else "")
-    draft.condition(checkpoint, constants.RESTORABLE, "True" if phase is Phase.PRESENT else "False", reason, "")
-    draft.condition(checkpoint, constants.STALLED, "True" if failed else "False", reason, text if failed else "")
-    waiting = next((c for c in status.conditions if c.type == constants.RECONCILING and phase is Phase.PENDING), None)
-    message = waiting.message if waiting else ""
-    moving = phase in (None, Phase.PENDING, Phase.CREATING) or status.settled is False
-    why = "Waiting" if message else reason
-    draft.condition(checkpoint, constants.RECONCILING, "True" if moving else "False", why, message)
-    draft.set_checkpoint(checkpoint, observed_generation=checkpoint.metadata.generation)

@@ -7,12 +7,11 @@ from datetime import timedelta
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.conditions import find_condition
-from penstock.api.streamjob import DesiredState, StartFrom
+from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import Applied, EndState, Run, StartedFrom, StartIntent, StopIntent, TeardownIntent
-from penstock.decide import checkpoints, clearing, deletion, report, retained, run, schedule, start, stop
-from penstock.decide.change import spec_hash
+from penstock.decide import checkpoints, choice, clearing, deletion, report, retained, run, schedule, start, stop
 from penstock.decide.draft import Draft
-from penstock.decide.needs import live_run, start_value, wants_restart
+from penstock.decide.needs import live_run, start_value
 from penstock.flink.answers import FlinkJob
 from penstock.model import Decision, Manager, Observed, RunObjects, SayUnreadable, SetFinalizer
 
@@ -139,32 +138,17 @@ def _recovered(draft: Draft, objects: RunObjects) -> StartedFrom:
 
 def _begin(draft: Draft) -> None:
     """No run lives and the job is to run: start one, unless the last one's end says not to."""
-    job, last = draft.job, draft.status.run
-    changed = spec_hash(job.spec) != draft.status.applied_spec_hash
-    restart = wants_restart(job)
-    if last is not None:
-        if last.end_state is EndState.FINISHED and not restart:
-            return  # it has read all there was; running it again is for restartToken or startFrom to ask
-        if last.end_state in (EndState.FAILED, EndState.CANCELED) and not (restart or changed):
-            return
+    if not choice.is_due(draft.job):
+        return
     if draft.hindrance:
         draft.stalled("InvalidSpec", draft.hindrance)
         return
     if draft.observed.store.problem:
         draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}", retry_seconds=5)
         return
-    if _must_pause(draft, last):
+    if _must_pause(draft, draft.status.run):
         return
-    start.begin(draft, _wish(draft, last, restart=restart))
-
-
-def _wish(draft: Draft, last: Run | None, *, restart: bool) -> StartFrom:
-    """`startFrom` the first time and when it or restartToken has changed; else what the stop asked for, else latest."""
-    if draft.status.applied is None or restart:
-        return draft.job.spec.start_from
-    if last is not None and last.next_start_from:
-        return StartFrom.model_validate(last.next_start_from)
-    return StartFrom.model_validate({"latest": {}})
+    start.begin(draft, choice.wish(draft.job))
 
 
 def _must_pause(draft: Draft, last: Run | None) -> bool:

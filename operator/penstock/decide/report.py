@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from penstock.api import constants
+from penstock.api.checkpoint import Checkpoint, Phase
+from penstock.api.conditions import find_condition
 from penstock.api.duration import parse_duration
 from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, StopIntent, TeardownIntent
@@ -30,7 +32,8 @@ def report(draft: Draft) -> None:
         draft.job_condition(constants.STALLED, "True", "JobFailed", f"{message}; change the spec or restartToken")
     else:
         draft.job_condition(constants.STALLED, "False", "AsAsked", "")
-    moving = not settled and state is not JobState.FAILED
+    # A wish that a running job has still to come to is under way, though the job is as it should be.
+    moving = (not settled or bool(draft.waiting)) and state is not JobState.FAILED
     draft.job_condition(constants.RECONCILING, "True" if moving else "False", f"{state}", waiting if moving else "")
     ready = settled and not draft.stall
     draft.job_condition(constants.READY, "True" if ready else "False", f"{state}", "" if ready else waiting)
@@ -102,3 +105,33 @@ def _troubles(draft: Draft) -> list[str]:
     if isinstance(flink, Unknown) and run.confirmed:
         troubles.append(f"Flink does not answer: {flink.reason}")
     return troubles
+
+
+def conditions(draft: Draft, checkpoint: Checkpoint) -> None:
+    """Ready means settled; Reconciling and Stalled are True only when something is unusual."""
+    status = draft.status_of(checkpoint)
+    phase, error = status.phase, status.last_error
+    text = error.message if error else ""
+    settled = phase in (Phase.PRESENT, Phase.CLEARED)
+    failed = phase in (Phase.FAILED, Phase.TIMEOUT)
+    reason = f"{phase or Phase.PENDING}"
+    draft.condition(checkpoint, constants.READY, "True" if settled else "False", reason, text if failed else "")
+    _restorable(draft, checkpoint, reason)
+    draft.condition(checkpoint, constants.STALLED, "True" if failed else "False", reason, text if failed else "")
+    waiting = next((c for c in status.conditions if c.type == constants.RECONCILING and phase is Phase.PENDING), None)
+    message = waiting.message if waiting else ""
+    moving = phase in (None, Phase.PENDING, Phase.CREATING) or status.settled is False
+    why = "Waiting" if message else reason
+    draft.condition(checkpoint, constants.RECONCILING, "True" if moving else "False", why, message)
+    draft.set_checkpoint(checkpoint, observed_generation=checkpoint.metadata.generation)
+
+
+def _restorable(draft: Draft, checkpoint: Checkpoint, reason: str) -> None:
+    """Present, and not known to lack anything; what has no data has nothing that is verified either."""
+    present = draft.status_of(checkpoint).phase is Phase.PRESENT
+    verified = find_condition(draft.status_of(checkpoint).conditions, constants.VERIFIED)
+    if not present and verified is not None:
+        draft.condition(checkpoint, constants.VERIFIED, "False", reason, "")
+    elif verified is not None and verified.status == "False":
+        present, reason = False, verified.reason
+    draft.condition(checkpoint, constants.RESTORABLE, "True" if present else "False", reason, "")

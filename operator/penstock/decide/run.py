@@ -22,7 +22,7 @@ from penstock.decide import retained, start, stop
 from penstock.decide.change import Change, changed_fields, spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_taken, start_value, stop_savepoints, wants_restart
-from penstock.decide.start import Refusal, choose, recorded_spec
+from penstock.decide.start import recorded_spec
 from penstock.flink.answers import FlinkJob
 from penstock.model import ApplyRun, DeleteManager, DeletePods, JobListing, Manager, RunObjects, Unknown
 
@@ -240,15 +240,8 @@ def _repair(draft: Draft, run: Run, objects: RunObjects) -> None:
 def _restart(draft: Draft, run: Run) -> None:
     """`startFrom` or `restartToken` changed: what is to be started from is verified before the job is touched."""
     wish = draft.job.spec.start_from
-    if wish.latest is None:
-        chosen = choose(draft.observed, wish)
-        if isinstance(chosen, Unknown):
-            draft.waiting = f"the store does not answer: {chosen.reason}"
-            draft.wake(5)
-            return
-        if isinstance(chosen, Refusal):
-            draft.stalled(chosen.reason, f"{chosen.message}. The job runs on")
-            return
+    if wish.latest is None and start.ready(draft, wish, ". The job runs on") is None:
+        return
     if _cannot_change(draft):
         return
     reason = StopReason.RESTART if wish.latest is not None else StopReason.RESTORE

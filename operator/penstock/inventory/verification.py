@@ -4,52 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from penstock.errors import Refused
 from penstock.inventory.references import Needs, Unreadable, needs_of
 from penstock.store.client import ObjectStore
 from penstock.store.layout import METADATA
+from penstock.verdict import Verification
 
 _ONE_BY_ONE = 8
 """Up to so many files of a directory are asked for one by one; a listing is up to 1000 keys a call."""
 _FEW = 5
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What was found.
-
-    Attributes:
-        files: distinct files that it needs, the `_metadata` file included.
-        size: bytes that these must have at least.
-        missing: how many of them are not there, or shorter than that.
-        names: the first few of the missing ones, each with what is wrong.
-        outside: mentions of files outside of the job's directory, which are not looked at.
-        unreadable: why the `_metadata` file could not be read; empty when it could. Then nothing else is known.
-    """
-
-    files: int = 0
-    size: int = 0
-    missing: int = 0
-    names: tuple[str, ...] = ()
-    outside: int = 0
-    unreadable: str = ""
-
-    @property
-    def whole(self) -> bool:
-        """Whether it can be restored, as far as its files go."""
-        return not (self.unreadable or self.missing or self.outside)
-
-    def __str__(self) -> str:
-        """A sentence for a condition."""
-        if self.unreadable:
-            return f"its _metadata cannot be read: {self.unreadable}"
-        if self.missing:
-            return f"{self.missing} of {self.files} files are missing or too short: {', '.join(self.names)}"
-        if self.outside:
-            return f"{self.outside} of its files lie outside of the job's directory and are not looked at"
-        return f"all {self.files} files are there, {self.size} bytes"
 
 
 async def verify(store: ObjectStore, location: str, *, within: str | None = None) -> Verification:
@@ -75,11 +39,11 @@ async def verify(store: ObjectStore, location: str, *, within: str | None = None
     except Unreadable as error:
         return Verification(unreadable=error.why)
     if needs is None:
-        return Verification(unreadable="there is none")
+        return Verification(unreadable="there is none", gone=True)
     found = await _compare(store, needs)
     if found.missing and await store.head(metadata) is None:
         # Flink has taken it away meanwhile, `_metadata` first or last: it is gone, not broken.
-        return Verification(unreadable="it has gone meanwhile")
+        return Verification(unreadable="it has gone meanwhile", gone=True)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from penstock import clock, names
@@ -17,6 +18,7 @@ from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
 from penstock.decide.needs import Needs, is_being_cleared, needs, needs_in_store
+from penstock.decide.verification import wishes
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
@@ -24,11 +26,13 @@ from penstock.model import JobListing, Observed, StoreView, TargetListing, Unkno
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
+from penstock.verdict import Verified, Wish
 from penstock.world import World, own_directory, place_of
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
 log = logging.getLogger(__name__)
+_VERIFY_SECONDS = 2.0
 
 
 async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Observed:
@@ -58,7 +62,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         _targets(client, view, checkpoints, wanted),
         _job_result(client, job, wanted),
     )
-    return Observed(
+    seen = Observed(
         now=clock.now(),
         fresh_run=fresh_run,
         job=job,
@@ -75,6 +79,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         problems=problems + tuple(validate_stream_job(job) if job else ()),
         unreadable=unreadable,
     )
+    return replace(seen, verified=await _verified(world, client, namespace, name, wishes(seen)))
 
 
 def _read_checkpoints(items: list[dict[str, Any]]) -> tuple[tuple[Checkpoint, ...], tuple[Unreadable, ...]]:
@@ -196,6 +201,27 @@ async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:
     uid = checkpoint.metadata.uid if is_being_cleared(checkpoint) else None
     look = store_view.list_retained if checkpoint.spec.source is Source.RETAINED else store_view.list_target
     return await look(client, own_directory(client.place, checkpoint), uid)
+
+
+async def _verified(
+    world: World, client: ObjectStore | Unknown | None, namespace: str, job: str, wanted: tuple[Wish, ...]
+) -> dict[str, Verified]:
+    """The answers that there are by now. What a start waits for is waited for a little; the rest comes by and by."""
+    if client is None or isinstance(client, Unknown):
+        return {wish.location: Verified(clock.now(), trouble=client.reason) for wish in wanted} if client else {}
+    # A status is not trusted: what it names elsewhere is not read.
+    wanted = tuple(wish for wish in wanted if wish.anywhere or _is_of(client, wish.location, namespace, job))
+    found = [world.verifier.ask(client, wish, (namespace, job)) for wish in wanted]
+    urgent = [wish for wish, answer in zip(wanted, found, strict=True) if wish.urgent and answer is None]
+    if urgent:
+        await world.verifier.wait(client, urgent, _VERIFY_SECONDS)
+        found = [world.verifier.ask(client, wish, (namespace, job)) for wish in wanted]
+    return {wish.location: answer for wish, answer in zip(wanted, found, strict=True) if answer is not None}
+
+
+def _is_of(client: ObjectStore, location: str, namespace: str, job: str) -> bool:
+    key = client.place.key_of(location)
+    return key is not None and client.place.directory_of(f"{key}/", namespace, job) is not None
 
 
 async def _job_result(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import Refused, RetryLater
-from penstock.inventory.verification import Verification, verify
+from penstock.inventory.verification import verify
+from penstock.verdict import Verification
 from tests.unit.builders import HOME, PLACE, retained, savepoint, uid
 from tests.unit.inventory.lake import RUNS, Lake, chk, metadata, shared
 

@@ -10,8 +10,11 @@ import pytest
 
 from penstock.errors import Refused, RetryLater
 from penstock.flink.answers import Completed, InProgress, Trigger
+from penstock.flink.metadata import MAGIC
+from penstock.inventory import verifier
 from penstock.model import JobListing, Manager, Observed, TargetListing, Unknown
 from penstock.observe import observe
+from penstock.verdict import Verification, Wish
 from penstock.world import target_directory
 from tests.unit.build.test_golden import context as run_context
 from tests.unit.build.test_golden import everything
@@ -20,13 +23,16 @@ from tests.unit.builders import (
     HOME,
     JOB,
     NAMESPACE,
+    NOW,
     PLACE,
     RUN,
+    WHOLE,
     checkpoint,
     deleting,
     flink,
     job,
     live,
+    retained,
     savepoint,
     store_manifest,
     target,
@@ -243,3 +249,54 @@ async def test_a_directory_that_is_not_ours_is_neither_read_nor_deleted(place):
     found = await look(FakeWorld(*RUNNING, manifest(moved), store=held))
     assert isinstance(found.targets["before"], Unknown)
     assert held.calls == []
+
+
+# ---------------------------------------------------------------- verification
+
+
+class Looks:
+    """Stands for `verify`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        monkeypatch.setattr(verifier, "verify", self)
+
+    async def __call__(self, _store: Any, location: str) -> Verification:
+        self.asked.append(location)
+        return WHOLE
+
+
+async def test_what_is_present_is_verified_in_the_background_and_the_job_is_woken(monkeypatch: pytest.MonkeyPatch):
+    looks = Looks(monkeypatch)
+    world = FakeWorld(*RUNNING, manifest(checkpoint(phase="Present")))
+    assert (await look(world)).verified == {}
+    await world.verifier.wait(world.store, [Wish(savepoint(1), NOW)], 5)
+    assert (await look(world)).verified[savepoint(1)].verification == WHOLE
+    assert (looks.asked, world.woken) == ([savepoint(1)], [(NAMESPACE, JOB)])
+
+
+async def test_what_a_start_waits_for_is_verified_in_the_same_pass(monkeypatch: pytest.MonkeyPatch):
+    Looks(monkeypatch)
+    key = PLACE.key_of(retained(3)) or ""
+    header = struct.pack(">IiqII", MAGIC, 3, 3, 0, 0)
+    found = await look(FakeWorld(manifest(job({"applied": None})), store=FakeStore({f"{key}/_metadata": header})))
+    assert found.verified[retained(3)].verification == WHOLE
+
+
+@pytest.mark.parametrize("name", PLACES)
+async def test_a_location_that_is_not_in_the_jobs_directory_is_not_verified(name: str, monkeypatch: pytest.MonkeyPatch):
+    looks, place = Looks(monkeypatch), PLACES[name]
+    world = FakeWorld(*RUNNING, manifest(checkpoint(phase="Present", status={"location": place})))
+    await look(world)
+    await world.verifier.wait(world.store, [Wish(place, NOW)], 5)
+    assert bool(looks.asked) == (name in ("the whole job", "all savepoints", "inside of a savepoint"))
+
+
+async def test_without_a_store_nobody_knows_what_a_checkpoint_is_worth():
+    world = FakeWorld(*RUNNING, manifest(checkpoint(phase="Present")))
+    world.object_store = _no_store  # type: ignore[method-assign]
+    assert (await look(world)).verified[savepoint(1)].trouble == "no such Secret"
+
+
+async def _no_store(_store: Any) -> FakeStore:
+    raise Refused("no such Secret", "SecretNotFound")

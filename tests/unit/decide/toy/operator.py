@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from penstock import model
@@ -106,7 +107,7 @@ class Operator(KubernetesSide):
         wanted = needs_in_store(wanted, job, checkpoints, flink)
         by_name = {each.metadata.name: each for each in checkpoints}
         down = model.Unknown("the store does not answer") if self.store_down else None
-        return Observed(
+        seen = Observed(
             now=self.now,
             fresh_run=f"{self._number():08x}" * 4,
             job=job,
@@ -124,6 +125,7 @@ class Operator(KubernetesSide):
             },
             job_result=down or self._result(wanted.job_result),
         )
+        return replace(seen, verified=builders.whole(seen))
 
 
 def _directory(checkpoint: Checkpoint) -> str | None:

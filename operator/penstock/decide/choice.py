@@ -1,0 +1,141 @@
+"""From what a run starts: what the spec wishes, and which state of the store that is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.api.checkpoint import Phase
+from penstock.api.streamjob import StartFrom, StreamJob
+from penstock.api.streamjob_status import EndState, StartedFrom, StartKind
+from penstock.decide.change import spec_hash
+from penstock.decide.needs import is_being_cleared, wants_restart
+from penstock.model import Observed, StoredState, Unknown
+from penstock.names import short
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is nothing to start from, and what to do about it."""
+
+    reason: str
+    message: str
+
+
+def is_due(job: StreamJob) -> bool:
+    """Whether a job of which nothing runs, and which is to run, is to be started: the last run's end may say not to."""
+    last = job.status.run
+    if last is None or wants_restart(job):
+        return True
+    if last.end_state is EndState.FINISHED:
+        return False  # it has read all there was; running it again is for restartToken or startFrom to ask
+    failed = last.end_state in (EndState.FAILED, EndState.CANCELED)
+    return not failed or spec_hash(job.spec) != job.status.applied_spec_hash
+
+
+def wish(job: StreamJob) -> StartFrom:
+    """`startFrom` the first time and when it or restartToken has changed; else what the stop asked for, else latest."""
+    last = job.status.run
+    if job.status.applied is None or wants_restart(job):
+        return job.spec.start_from
+    if last is not None and last.next_start_from:
+        return StartFrom.model_validate(last.next_start_from)
+    return StartFrom.model_validate({"latest": {}})
+
+
+def choose(observed: Observed, wish: StartFrom) -> StartedFrom | Refusal | Unknown:
+    """What a start with this wish starts from. Needs a listing of the store for everything but `empty`."""
+    if wish.empty is not None:
+        return _empty(observed, "spec.startFrom.empty asks for it")
+    listing = observed.listing
+    if listing is None or isinstance(listing, Unknown):
+        return listing or Unknown("the store has not been listed in this pass")
+    if wish.checkpoint is not None:
+        return _named(observed, wish.checkpoint.name, listing.states)
+    return _latest(observed, listing.states, any_directory=listing.any_directory)
+
+
+def _named(observed: Observed, name: str, states: tuple[StoredState, ...]) -> StartedFrom | Refusal:
+    field = f"spec.startFrom.checkpoint.name: {name}"
+    known = ", ".join(ckpt.metadata.name for ckpt in observed.checkpoints if ckpt.status.phase is Phase.PRESENT)
+    instead = f"write one of: {known}" if known else "this job has none that is Present"
+    checkpoint = next((ckpt for ckpt in observed.checkpoints if ckpt.metadata.name == name), None)
+    if checkpoint is None:
+        return Refusal("CheckpointNotFound", f"{field}: this job has no such Checkpoint; {instead}")
+    if checkpoint.metadata.terminating or is_being_cleared(checkpoint):
+        return Refusal("CheckpointDeleting", f"{field} is being deleted; {instead}")
+    if checkpoint.status.phase is not Phase.PRESENT:
+        phase = checkpoint.status.phase or "not taken yet"
+        return Refusal("CheckpointNotPresent", f"{field} is {phase}, only a Present one can be started from; {instead}")
+    state = next((each for each in states if each.location == checkpoint.status.location), None)
+    if state is None:
+        where = checkpoint.status.location
+        return Refusal("CheckpointDataMissing", f"{field}: nothing complete lies at {where}; {instead}")
+    return _from(observed, state, f"spec.startFrom.checkpoint names {name}")
+
+
+def _latest(observed: Observed, states: tuple[StoredState, ...], *, any_directory: bool) -> StartedFrom | Refusal:
+    """The newest state of the job's own line: of the last run, else what that run started from.
+
+    The line matters: after a restore of an old checkpoint the store still holds newer states of the run before, and a
+    failure must not bring those back. Only without any record of a run the newest of all is taken.
+    """
+    run = observed.job.status.run if observed.job else None
+    began = observed.job.status.started_from if observed.job else None
+    if run is None or began is None:
+        return _newest_of_all(observed, states, any_directory=any_directory)
+    own = [state for state in states if state.run == run.id]
+    if own:
+        newest = max(own, key=lambda state: (state.checkpoint_id, state.modified))
+        return _from(observed, newest, "the newest complete state of the last run")
+    if observed.job is not None and observed.job.status.latest_checkpoint is not None:
+        return Refusal(
+            "StateMissing",
+            "the last run had completed checkpoints, and the store holds none of them any more: going back further is "
+            "yours to say; write spec.startFrom.checkpoint.name, or spec.startFrom.empty: {} to begin without state",
+        )
+    if began.kind is StartKind.EMPTY:
+        return _empty(observed, "the last run had started empty and completed no checkpoint")
+    again = next((state for state in states if state.location == began.location), None)
+    if again is None:
+        return Refusal(
+            "NothingToStartFrom",
+            f"the last run completed no checkpoint, and what it had started from ({began.location}) is gone; "
+            "write spec.startFrom.checkpoint.name, or spec.startFrom.empty: {} to begin without state",
+        )
+    return _from(observed, again, "the last run completed no checkpoint of its own; this is what it had started from")
+
+
+def _newest_of_all(
+    observed: Observed, states: tuple[StoredState, ...], *, any_directory: bool
+) -> StartedFrom | Refusal:
+    if states:
+        newest = max(states, key=lambda state: (state.modified, state.checkpoint_id))
+        return _from(observed, newest, "the newest complete state that the store holds of this job's name")
+    if any_directory:
+        return Refusal(
+            "NothingToStartFrom",
+            "the store holds a directory of this job's name but nothing in it can be started from; write "
+            "spec.startFrom.empty: {} to begin without state, or spec.startFrom.checkpoint.name",
+        )
+    return _empty(observed, "the store holds nothing of this job's name")
+
+
+def _empty(observed: Observed, reason: str) -> StartedFrom:
+    return StartedFrom(kind=StartKind.EMPTY, text=StartKind.EMPTY.value, time=observed.now, reason=reason)
+
+
+def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom | Refusal:
+    owner = next((ckpt for ckpt in observed.checkpoints if ckpt.status.location == state.location), None)
+    if owner is not None and is_being_cleared(owner):
+        name = owner.metadata.name
+        return Refusal("CheckpointDeleting", f"the newest state is Checkpoint {name}, which is being deleted: waiting")
+    return StartedFrom(
+        kind=StartKind.CHECKPOINT if owner and state.savepoint else StartKind.RETAINED,
+        text=owner.metadata.name if owner and state.savepoint else f"chk-{state.checkpoint_id} of {short(state.run)}",
+        checkpoint=owner.metadata.name if owner else None,
+        location=state.location,
+        checkpoint_id=state.checkpoint_id,
+        run=state.run or None,
+        time=observed.now,
+        reason=reason,
+    )

@@ -1,0 +1,119 @@
+"""Which states are to be verified, and what comes of the answers. Pure.
+
+Without an answer of the last minute about what is started from no start is begun, and no job is stopped for a restore.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from penstock.api import constants
+from penstock.api.checkpoint import Checkpoint, CheckpointVerification, Phase, Source
+from penstock.api.conditions import ConditionStatus, find_condition
+from penstock.api.streamjob import DesiredState, Override
+from penstock.api.streamjob_status import StartedFrom
+from penstock.decide import choice
+from penstock.decide.choice import Refusal
+from penstock.decide.draft import Draft
+from penstock.decide.needs import is_being_cleared, live_run, wants_restart
+from penstock.model import JobListing, Observed
+from penstock.verdict import Verification, Wish
+
+_RECENT = timedelta(minutes=1)
+
+
+def wishes(observed: Observed) -> tuple[Wish, ...]:
+    """What is to be looked at in this pass: what a start waits for first."""
+    began = to_start_from(observed)
+    urgent = (Wish(began.location, observed.now - _RECENT, urgent=True),) if began and began.location else ()
+    return urgent + tuple(wish for ckpt in observed.checkpoints if (wish := _wish(ckpt)) is not None)
+
+
+def to_start_from(observed: Observed) -> StartedFrom | None:
+    """What this pass would start from, or stop a run for, if it is whole."""
+    job = observed.job
+    idle = job is not None and not job.metadata.terminating and job.status.intent is None
+    if job is None or not idle or not isinstance(observed.listing, JobListing):
+        return None
+    if live_run(job) is not None:
+        wish = job.spec.start_from if wants_restart(job) and job.spec.start_from.latest is None else None
+    else:
+        wish = choice.wish(job) if job.spec.state is DesiredState.RUNNING and choice.is_due(job) else None
+    chosen = choice.choose(observed, wish) if wish is not None else None
+    return chosen if isinstance(chosen, StartedFrom) else None
+
+
+def _wish(checkpoint: Checkpoint) -> Wish | None:
+    """A Present one that was never looked at, or that a user asks for."""
+    status, asked = checkpoint.status, checkpoint.metadata.annotations.get(constants.VERIFY, "")
+    if status.phase is not Phase.PRESENT or status.location is None or status.completion_time is None:
+        return None
+    if checkpoint.metadata.terminating or is_being_cleared(checkpoint):
+        return None
+    known = status.verification
+    if known is not None and asked in ("", known.request):
+        return None
+    return Wish(status.location, status.completion_time, asked)
+
+
+def hindrance(draft: Draft, began: StartedFrom, override: tuple[Override, ...] | None) -> Refusal | str:
+    """Why this may not be started from, or what is waited for; empty when it may."""
+    if began.location is None or Override.NOT_WHOLE in (override or ()):
+        return ""
+    seen = draft.observed.verified.get(began.location)
+    if seen is None:
+        draft.wake(5)
+        return f"{began.text} is being verified: it is looked whether all of its files are there"
+    found = seen.verification
+    if found is None:
+        draft.wake(5)
+        return f"{began.text} cannot be verified: {seen.trouble}"
+    if found.gone:
+        draft.wake(1)
+        return f"{began.text} has gone while it was looked at"
+    if found.faulty:
+        return Refusal(
+            "NotWhole",
+            f"{began.text} at {began.location} cannot be restored: {found}; write spec.startFrom.checkpoint.name of "
+            "another one, or, to try it all the same, spec.startFrom.override: [NotWhole] and a new spec.restartToken",
+        )
+    return ""
+
+
+def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
+    """Write an answer into the Checkpoint: condition Verified, and the figures. One that says the same is not written.
+
+    Asked for by a user, it is written all the same: its time says that it was looked at.
+    """
+    status = draft.status_of(checkpoint)
+    seen = draft.observed.verified.get(status.location or "")
+    if status.phase is not Phase.PRESENT or seen is None or seen.verification is None:
+        return
+    found, known = seen.verification, status.verification
+    if found.gone and checkpoint.spec.source is Source.RETAINED:
+        return  # Flink has discarded it: the next look at its history or at the store says so
+    told = CheckpointVerification(
+        time=seen.at,
+        files=found.files,
+        missing=found.missing,
+        first_missing=found.names,
+        outside=found.outside,
+        request=seen.request or (known.request if known is not None else ""),
+    )
+    state, reason = _verdict(found)
+    before = find_condition(status.conditions, constants.VERIFIED)
+    same = before is not None and (before.status, before.message) == (state, str(found))
+    if known is not None and same and told.request == known.request:
+        return
+    draft.set_checkpoint(checkpoint, verification=told)
+    draft.condition(checkpoint, constants.VERIFIED, state, reason, str(found))
+    if state == "False" and not same:
+        draft.say("Warning", reason, str(found), checkpoint)
+
+
+def _verdict(found: Verification) -> tuple[ConditionStatus, str]:
+    if found.unreadable:
+        return "False", "MetadataUnreadable"
+    if found.missing:
+        return "False", "FilesMissing"
+    return ("Unknown", "FilesElsewhere") if found.outside else ("True", "Whole")

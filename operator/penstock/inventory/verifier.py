@@ -1,0 +1,76 @@
+"""Looks in the background whether states are whole: a large one takes longer than a pass may."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from penstock import clock
+from penstock.errors import PenstockError
+from penstock.inventory.verification import verify
+from penstock.store.client import ObjectStore
+from penstock.verdict import Verified, Wish
+
+_Place = tuple[ObjectStore, str]
+"""A store (the same client as long as its settings are) and a location in it."""
+
+log = logging.getLogger(__name__)
+_AT_ONCE = 2
+_KEPT = timedelta(minutes=10)
+"""How long an answer is remembered. Nothing depends on it: what is forgotten is looked at again."""
+
+
+class Verifier:
+    """A few verifications at once; the last answer of each place is remembered for a while.
+
+    Args:
+        done: called with a namespace and a job's name when there is an answer for that job.
+    """
+
+    def __init__(self, done: Callable[[str, str], None]) -> None:
+        self._done = done
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._running: dict[_Place, asyncio.Task[None]] = {}
+        self._answers: dict[_Place, Verified] = {}
+
+    def ask(self, store: ObjectStore, wish: Wish, job: tuple[str, str]) -> Verified | None:
+        """The answer when there is one that is new enough; else it is looked for, unless that is under way already."""
+        place = (store, wish.location)
+        known = self._answers.get(place)
+        if known is not None and known.at >= wish.not_before and wish.request in ("", known.request):
+            return known
+        if place not in self._running:
+            self._running[place] = asyncio.create_task(self._look(place, wish.request, job), name=wish.location)
+        return None
+
+    async def wait(self, store: ObjectStore, wishes: Iterable[Wish], seconds: float) -> None:
+        """Wait a little for answers: of a small state there is one within the pass that asks."""
+        tasks = [task for wish in wishes if (task := self._running.get((store, wish.location))) is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    async def _look(self, place: _Place, request: str, job: tuple[str, str]) -> None:
+        try:
+            async with self._gate:
+                answer = await _answer(*place, request)
+            self._forget(answer.at)
+            self._answers[place] = answer
+        finally:
+            del self._running[place]
+            self._done(*job)
+
+    def _forget(self, now: datetime) -> None:
+        self._answers = {place: answer for place, answer in self._answers.items() if now - answer.at < _KEPT}
+
+
+async def _answer(store: ObjectStore, location: str, request: str) -> Verified:
+    began = clock.now()  # what goes after this was not looked at
+    try:
+        return Verified(began, await verify(store, location), request=request)
+    except PenstockError as error:
+        return Verified(clock.now(), trouble=str(error), request=request)
+    except Exception as error:  # a bug must not leave a job waiting without a word
+        log.exception("%s: the verification failed", location)
+        return Verified(clock.now(), trouble=f"the verification failed: {type(error).__name__}", request=request)
