@@ -18,6 +18,8 @@ class Verification:
         outside: mentions of files outside of the job's directory, which are not looked at.
         unreadable: why the `_metadata` file could not be read; empty when it could. Then nothing else is known.
         gone: whether there is no `_metadata` (any more): it is no state at all.
+        checkpoint_id: Flink's number of it.
+        written: when its `_metadata` was written.
     """
 
     files: int = 0
@@ -27,6 +29,8 @@ class Verification:
     outside: int = 0
     unreadable: str = ""
     gone: bool = False
+    checkpoint_id: int | None = None
+    written: datetime | None = None
 
     @property
     def whole(self) -> bool:

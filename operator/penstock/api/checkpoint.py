@@ -89,9 +89,9 @@ class CheckpointSpec(Model):
     """Time after which it is given up, for example 10m. Cannot be changed. Default: the job's checkpoints.timeout."""
     pinned: bool = False
     """Keep it: retention never takes it and deleting it is refused. Default false."""
-    deletion_policy: DeletionPolicy = DeletionPolicy.DELETE
+    deletion_policy: DeletionPolicy | None = None
     """Delete takes the data along with the object, Retain leaves it in the store. May be changed while the object is
-    being deleted. Default Delete."""
+    being deleted. Default Delete; for source Imported always Retain."""
     source: Source = Field(
         default=Source.MANUAL,
         json_schema_extra=rules(
@@ -106,17 +106,31 @@ class CheckpointSpec(Model):
     administrator's. Leave it out. Cannot be changed. Default Manual."""
     origin: Origin | None = None
     """Where a checkpoint that is not Manual comes from. Cannot be changed once set. Default: none."""
+    location: str | None = Field(
+        default=None,
+        max_length=1024,
+        pattern=r"^s3://[^/]+(/[^/]+)+$",
+        json_schema_extra=rules(
+            Rule(
+                "!self.contains('/../') && !self.contains('/./') && !self.endsWith('/..') && !self.endsWith('/.')",
+                "spec.location must be a plain path; write for example s3://bucket/savepoints/savepoint-4f2a1c",
+            )
+        ),
+    )
+    """URI of the directory of state that lies in the bucket of the job's store and that Penstock did not make; with
+    source Imported only, and required there. Cannot be changed. Default: none."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "self.source == 'Manual' || has(self.origin)",
-            "spec.origin is required when spec.source is not Manual; write origin.run, or leave spec.source out",
+            "self.source in ['Manual', 'Imported'] || has(self.origin)",
+            "spec.origin is required for what the operator has made; write origin.run, or leave spec.source out",
             field_path=".origin",
             reason="FieldValueRequired",
         ),
         Rule(
-            "self.source != 'Manual' || !has(self.origin)",
-            "spec.origin belongs to checkpoints that no user asked for; leave it out when spec.source is Manual",
+            "!(self.source in ['Manual', 'Imported']) || !has(self.origin)",
+            "spec.origin belongs to checkpoints that the operator has made; leave it out when spec.source is Manual or "
+            "Imported",
             field_path=".origin",
             reason="FieldValueForbidden",
         ),
@@ -125,9 +139,28 @@ class CheckpointSpec(Model):
             "spec.origin cannot be changed once it is set; make another Checkpoint",
             reason="FieldValueForbidden",
         ),
+        Rule(
+            "(self.source == 'Imported') == has(self.location)",
+            "spec.location and spec.source: Imported need each other; write both, or leave both out",
+            field_path=".location",
+            reason="FieldValueInvalid",
+        ),
+        Rule(
+            "self.source != 'Imported' || !has(self.deletionPolicy) || self.deletionPolicy == 'Retain'",
+            "spec.deletionPolicy must be Retain for an imported checkpoint, or left out: Penstock does not delete what "
+            "it did not make",
+            field_path=".deletionPolicy",
+            reason="FieldValueInvalid",
+        ),
+        _kept("location"),
         _kept("format"),
         _kept("timeout"),
     )
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether the data stays when the object goes."""
+        return self.deletion_policy is DeletionPolicy.RETAIN or self.source is Source.IMPORTED
 
 
 class CheckpointVerification(Model):

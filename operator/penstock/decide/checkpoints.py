@@ -14,7 +14,7 @@ from penstock.api.quantity import display_bytes
 from penstock.api.streamjob import StreamJobSpec
 from penstock.api.streamjob_status import LastError, StopIntent
 from penstock.clock import from_millis
-from penstock.decide import clearing, report, retained, schedule, verification
+from penstock.decide import clearing, imported, report, retained, schedule, verification
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
 from penstock.flink.answers import CheckpointStats, Completed, FlinkJob, InProgress, NotTriggered, TriggerFailed
@@ -79,6 +79,9 @@ def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:
                 draft, checkpoint, "NotFound", "spec.origin.checkpointId is missing: make it again with Flink's number"
             )
         return
+    if checkpoint.spec.source is Source.IMPORTED:
+        _imported(draft, checkpoint)
+        return
     listing = draft.observed.listing
     if not isinstance(listing, JobListing):
         draft.wake(2)
@@ -115,8 +118,17 @@ def _found_again(draft: Draft, checkpoint: Checkpoint, listing: JobListing) -> S
     return max(candidates, key=lambda state: (state.modified, state.checkpoint_id), default=None)
 
 
+def _imported(draft: Draft, checkpoint: Checkpoint) -> None:
+    refused = imported.proceed(draft, checkpoint)
+    if refused is not None:
+        _fail(draft, checkpoint, *refused)
+
+
 def _pending(draft: Draft, checkpoint: Checkpoint) -> None:
     """Waits until the job runs, nothing else is being taken and no stop is under way."""
+    if checkpoint.spec.source is Source.IMPORTED:
+        _imported(draft, checkpoint)
+        return
     reason = _why_not_now(draft)
     if reason:
         _wait(draft, checkpoint, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.api.checkpoint import Phase
+from penstock.api.checkpoint import Checkpoint, Phase
 from penstock.api.streamjob import StartFrom, StreamJob
 from penstock.api.streamjob_status import EndState, StartedFrom, StartKind
 from penstock.decide.change import spec_hash
@@ -49,9 +49,18 @@ def choose(observed: Observed, wish: StartFrom) -> StartedFrom | Refusal | Unkno
     listing = observed.listing
     if listing is None or isinstance(listing, Unknown):
         return listing or Unknown("the store has not been listed in this pass")
+    known = listing.states + tuple(state for ckpt in observed.checkpoints if (state := _imported(ckpt)) is not None)
     if wish.checkpoint is not None:
-        return _named(observed, wish.checkpoint.name, listing.states)
-    return _latest(observed, listing.states, any_directory=listing.any_directory)
+        return _named(observed, wish.checkpoint.name, known)
+    return _latest(observed, known, any_directory=listing.any_directory)
+
+
+def _imported(checkpoint: Checkpoint) -> StoredState | None:
+    """An imported one lies outside of the job's directory: what was found there when it became Present."""
+    status, location = checkpoint.status, checkpoint.spec.location
+    if location is None or status.phase is not Phase.PRESENT or status.completion_time is None:
+        return None
+    return StoredState(location, status.checkpoint_id or 0, status.completion_time, savepoint=True)
 
 
 def _named(observed: Observed, name: str, states: tuple[StoredState, ...]) -> StartedFrom | Refusal:
@@ -82,7 +91,8 @@ def _latest(observed: Observed, states: tuple[StoredState, ...], *, any_director
     run = observed.job.status.run if observed.job else None
     began = observed.job.status.started_from if observed.job else None
     if run is None or began is None:
-        return _newest_of_all(observed, states, any_directory=any_directory)
+        made = tuple(state for state in states if state.run or state.target_directory)
+        return _newest_of_all(observed, made, any_directory=any_directory)
     own = [state for state in states if state.run == run.id]
     if own:
         newest = max(own, key=lambda state: (state.checkpoint_id, state.modified))
@@ -111,6 +121,13 @@ def _newest_of_all(
     if states:
         newest = max(states, key=lambda state: (state.modified, state.checkpoint_id))
         return _from(observed, newest, "the newest complete state that the store holds of this job's name")
+    imported = [ckpt.metadata.name for ckpt in observed.checkpoints if ckpt.spec.location is not None]
+    if imported:
+        return Refusal(
+            "NothingToStartFrom",
+            "there is an imported Checkpoint, and nothing says to start from it; write "
+            f"spec.startFrom.checkpoint.name: {imported[0]}, or spec.startFrom.empty: {{}} to begin without state",
+        )
     if any_directory:
         return Refusal(
             "NothingToStartFrom",

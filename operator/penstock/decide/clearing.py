@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from penstock.api import constants
-from penstock.api.checkpoint import Checkpoint, DeletionPolicy, Phase, Source
+from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.conditions import find_condition
 from penstock.api.duration import parse_duration
 from penstock.api.streamjob import DesiredState, StreamJob
@@ -137,7 +137,7 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
     if constants.FINALIZER_DATA not in checkpoint.metadata.finalizers:
         return
     name, status = checkpoint.metadata.name, checkpoint.status
-    keeps = checkpoint.spec.deletion_policy is DeletionPolicy.RETAIN or draft.observed.namespace_terminating
+    keeps = checkpoint.spec.keeps_data or draft.observed.namespace_terminating
     keeps = keeps or _is_flinks(draft, checkpoint)
     if keeps or (status.target_directory is None and not _is_retained(checkpoint)):
         if keeps and status.location:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from penstock.api import constants
-from penstock.api.checkpoint import Checkpoint, DeletionPolicy
+from penstock.api.checkpoint import Checkpoint
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DeleteCheckpoints
 from penstock.api.streamjob_status import JobState, StopIntent, StopMethod, StopReason, TeardownIntent
@@ -70,7 +70,7 @@ def _data_goes(draft: Draft) -> bool:
 
 def goes_with_job(checkpoint: Checkpoint) -> bool:
     """Whether `onDelete.checkpoints: Delete` takes this one: not when it is pinned, or says Retain for itself."""
-    return not checkpoint.spec.pinned and checkpoint.spec.deletion_policy is DeletionPolicy.DELETE
+    return not checkpoint.spec.pinned and not checkpoint.spec.keeps_data
 
 
 def _stopped(draft: Draft) -> bool:

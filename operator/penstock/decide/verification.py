@@ -46,6 +46,8 @@ def to_start_from(observed: Observed) -> StartedFrom | None:
 def _wish(checkpoint: Checkpoint) -> Wish | None:
     """A Present one that was never looked at, or that a user asks for."""
     status, asked = checkpoint.status, checkpoint.metadata.annotations.get(constants.VERIFY, "")
+    if checkpoint.spec.location is not None:
+        return _imported(checkpoint, asked)
     if status.phase is not Phase.PRESENT or status.location is None or status.completion_time is None:
         return None
     if checkpoint.metadata.terminating or is_being_cleared(checkpoint):
@@ -54,6 +56,15 @@ def _wish(checkpoint: Checkpoint) -> Wish | None:
     if known is not None and asked in ("", known.request):
         return None
     return Wish(status.location, status.completion_time, asked)
+
+
+def _imported(checkpoint: Checkpoint, asked: str) -> Wish | None:
+    """An imported one is looked at before it is Present, wherever its administrator says that it lies."""
+    known, made = checkpoint.status.verification, checkpoint.metadata.creation_timestamp
+    over = checkpoint.status.phase not in (None, Phase.PENDING, Phase.PRESENT) or checkpoint.metadata.terminating
+    if over or made is None or (known is not None and asked in ("", known.request)):
+        return None
+    return Wish(checkpoint.spec.location or "", made, asked, anywhere=True)
 
 
 def hindrance(draft: Draft, began: StartedFrom, override: tuple[Override, ...] | None) -> Refusal | str:
@@ -68,9 +79,6 @@ def hindrance(draft: Draft, began: StartedFrom, override: tuple[Override, ...] |
     if found is None:
         draft.wake(5)
         return f"{began.text} cannot be verified: {seen.trouble}"
-    if found.gone:
-        draft.wake(1)
-        return f"{began.text} has gone while it was looked at"
     if found.faulty:
         return Refusal(
             "NotWhole",

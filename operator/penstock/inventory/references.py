@@ -45,12 +45,14 @@ class Needs:
         outside: how often it names something elsewhere; none of that is ever read or deleted.
         elsewhere: the first few of those, as Flink writes them.
         size: bytes of the `_metadata` file itself.
+        checkpoint_id: Flink's number of it.
     """
 
     files: Mapping[str, int]
     outside: int
     elsewhere: tuple[str, ...]
     size: int
+    checkpoint_id: int
 
 
 def complete_states(home: str, keys: Iterable[str]) -> tuple[str, ...]:
@@ -82,7 +84,9 @@ async def needs_of(store: ObjectStore, home: str, metadata: str) -> Needs | None
             raise Unreadable(metadata, f"it names more than {LIMIT} files")
 
     summary = await _scan(store, metadata, note)
-    return Needs(files, outside, tuple(elsewhere), summary.size) if summary is not None else None
+    if summary is None:
+        return None
+    return Needs(files, outside, tuple(elsewhere), summary.size, summary.checkpoint_id)
 
 
 async def all_needs(store: ObjectStore, home: str) -> dict[str, Needs]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 from penstock.errors import Refused
 from penstock.inventory.references import Needs, Unreadable, needs_of
@@ -40,11 +41,11 @@ async def verify(store: ObjectStore, location: str, *, within: str | None = None
         return Verification(unreadable=error.why)
     if needs is None:
         return Verification(unreadable="there is none", gone=True)
-    found = await _compare(store, needs)
-    if found.missing and await store.head(metadata) is None:
+    found, head = await _compare(store, needs), await store.head(metadata)
+    if head is None:
         # Flink has taken it away meanwhile, `_metadata` first or last: it is gone, not broken.
         return Verification(unreadable="it has gone meanwhile", gone=True)
-    return found
+    return replace(found, checkpoint_id=needs.checkpoint_id, written=head.modified)
 
 
 async def _compare(store: ObjectStore, needs: Needs) -> Verification:

@@ -60,6 +60,8 @@ def env(**variable: Any) -> Change:
 
 REF = {"name": "a", "key": "b"}
 OPERATORS = {"source": "Stop", "origin": {"run": RUN}}
+PLACE = "s3://bucket/savepoints/savepoint-4f2a1c"
+IMPORTED = {"source": "Imported", "location": PLACE}
 
 CASES = (
     Case(
@@ -274,15 +276,46 @@ CASES = (
     ),
     Case(
         "Checkpoint",
-        "spec.origin is required when spec.source is not Manual",
-        accepted=tuple({"source": source, "origin": {"run": RUN}} for source in ("Stop", "Schedule", "Imported")),
-        refused=tuple({"source": source} for source in ("Stop", "Upgrade", "Schedule", "Retained", "Imported")),
+        "spec.origin is required for what the operator has made",
+        accepted=(*({"source": source, "origin": {"run": RUN}} for source in ("Stop", "Schedule")), IMPORTED),
+        refused=tuple({"source": source} for source in ("Stop", "Upgrade", "Schedule", "Retained")),
     ),
     Case(
         "Checkpoint",
-        "spec.origin belongs to checkpoints that no user asked for",
-        accepted=({}, {"source": "Manual"}),
-        refused=({"origin": {"run": RUN}}, {"source": "Manual", "origin": {"run": RUN}}),
+        "spec.origin belongs to checkpoints that the operator has made",
+        accepted=({}, {"source": "Manual"}, IMPORTED),
+        refused=(
+            {"origin": {"run": RUN}},
+            {"source": "Manual", "origin": {"run": RUN}},
+            IMPORTED | {"origin": {"run": RUN}},
+        ),
+    ),
+    Case(
+        "Checkpoint",
+        "spec.location and spec.source: Imported need each other",
+        accepted=(IMPORTED, {}),
+        refused=({"source": "Imported"}, {"location": PLACE}, OPERATORS | {"location": PLACE}),
+    ),
+    Case(
+        "Checkpoint",
+        "spec.location must be a plain path",
+        accepted=(IMPORTED,),
+        refused=tuple(
+            IMPORTED | {"location": f"s3://bucket/{path}"} for path in ("a/../b", "a/./b", "a/..", "a/.", "../a", "..")
+        ),
+    ),
+    Case(
+        "Checkpoint",
+        "spec.location cannot be changed",
+        before=IMPORTED,
+        accepted=(IMPORTED | {"pinned": True},),
+        refused=(IMPORTED | {"location": PLACE + "1"},),
+    ),
+    Case(
+        "Checkpoint",
+        "spec.deletionPolicy must be Retain for an imported checkpoint",
+        accepted=(IMPORTED, IMPORTED | {"deletionPolicy": "Retain"}),
+        refused=(IMPORTED | {"deletionPolicy": "Delete"},),
     ),
     Case(
         "Checkpoint",

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.cluster
 
 POLICIES = Path(__file__).parents[3] / "manifests" / "admission"
 OPERATOR = "system:serviceaccount:penstock-system:penstock"
-IMPORTED = {"source": "Imported", "origin": {"run": RUN}}
+IMPORTED = {"source": "Imported", "location": "s3://bucket/savepoints/savepoint-4f2a1c"}
+STOPPED = {"source": "Stop", "origin": {"run": RUN}}
 PINNED = "Checkpoint flights is pinned; set spec.pinned: false first"
 
 
@@ -125,7 +126,8 @@ def test_the_garbage_collector_may_delete_a_pinned_checkpoint_with_its_owner(kub
 @pytest.mark.parametrize("source", ["Stop", "Upgrade", "Schedule", "Retained", "Imported"])
 def test_a_tenant_may_make_manual_checkpoints_only(tenant, source):
     assert tenant.create(manifest("Checkpoint", {}), dry_run=True).accepted
-    answer = tenant.create(manifest("Checkpoint", {"source": source, "origin": {"run": RUN}}), dry_run=True)
+    change = IMPORTED if source == "Imported" else STOPPED | {"source": source}
+    answer = tenant.create(manifest("Checkpoint", change), dry_run=True)
     assert answer.status == 403
     assert (
         f"spec.source {source} needs the verb import on checkpoints in namespace {tenant.namespace}; "
@@ -136,7 +138,7 @@ def test_a_tenant_may_make_manual_checkpoints_only(tenant, source):
 
 def test_the_operator_may_make_every_source(kubectl, api, as_user):
     rbac(kubectl, api.namespace, OPERATOR, "create")
-    assert as_user(OPERATOR).create(manifest("Checkpoint", IMPORTED | {"source": "Stop"}), dry_run=True).accepted
+    assert as_user(OPERATOR).create(manifest("Checkpoint", STOPPED), dry_run=True).accepted
 
 
 def test_another_operators_name_is_not_enough(kubectl, api, as_user):
@@ -151,8 +153,7 @@ def test_who_has_the_importers_role_may_import_and_apply_exported_checkpoints_ag
         *("--clusterrole=penstock-checkpoint-importer", "--user=importer"),
     )
     importer = as_user("importer")
-    for source in ("Imported", "Stop", "Retained"):
-        change = IMPORTED | {"source": source}
+    for change in (IMPORTED, STOPPED, STOPPED | {"source": "Retained"}):
         wait_until(
             lambda change=change: importer.create(manifest("Checkpoint", change), dry_run=True).accepted,
             "the role binding is in force",

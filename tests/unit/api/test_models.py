@@ -168,7 +168,7 @@ def test_a_checkpoint_is_manual_unpinned_and_deleted_with_its_data_by_default():
     checkpoint, _ = read(Checkpoint, {"metadata": {"name": "c"}, "spec": {"jobRef": {"name": "flights"}}})
     assert checkpoint is not None
     spec = checkpoint.spec
-    assert (spec.source, spec.pinned, spec.deletion_policy, spec.description) == ("Manual", False, "Delete", "")
+    assert (spec.source, spec.pinned, spec.keeps_data, spec.description) == ("Manual", False, False, "")
     assert (spec.format, spec.timeout, spec.origin) == (None, None, None)
 
 

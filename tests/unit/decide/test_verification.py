@@ -179,9 +179,9 @@ def test_nothing_is_started_while_nobody_knows():
     assert "no answer" in found.condition("Reconciling").message
 
 
-def test_what_has_gone_while_it_was_looked_at_is_chosen_anew():
+def test_what_has_gone_while_it_was_looked_at_is_not_started_from():
     found = moves(answered(starting(), Verification(unreadable="it has gone meanwhile", gone=True)))
-    assert (found.intent, found.stalled, found.wake) == ("", "", 1)
+    assert (found.intent, found.stalled) == ("", "NotWhole")
 
 
 def test_a_whole_one_is_started_from():

@@ -6,7 +6,6 @@ import pytest
 
 from penstock.errors import Refused, RetryLater
 from penstock.inventory.verification import verify
-from penstock.verdict import Verification
 from tests.unit.builders import HOME, PLACE, retained, savepoint, uid
 from tests.unit.inventory.lake import RUNS, Lake, chk, metadata, shared
 
@@ -26,7 +25,9 @@ async def test_a_whole_one(files):
     store = lake(files)
     found = await verify(store, LOCATION)
     size = sum(files.values()) + store.size_of(f"{chk(7)}_metadata")
-    assert found == Verification(files=len(files) + 1, size=size)
+    assert (found.files, found.size, found.whole) == (len(files) + 1, size, True)
+    head = await store.head(f"{chk(7)}_metadata")
+    assert (found.checkpoint_id, found.written) == (7, head.modified)
     assert found.whole
     assert str(found) == f"all {len(files) + 1} files are there, {size} bytes"
 
@@ -54,7 +55,7 @@ async def test_only_the_first_few_are_named():
 async def test_many_files_cost_a_listing_and_not_a_call_each():
     store = lake(MANY)
     await verify(store, LOCATION)
-    assert [verb for verb, _ in store.calls] == ["read", "list"]
+    assert [verb for verb, _ in store.calls] == ["read", "list", "head"]
 
 
 async def test_a_longer_file_is_fine_since_others_may_have_been_merged_into_it():
@@ -67,7 +68,7 @@ async def test_merged_files_of_many_subtasks_cost_one_listing():
     files = {f"{HOME}checkpoints/{RUNS[0]}/shared/job_x_op_{number}/m": 3 for number in range(20)}
     store = lake(files)
     assert (await verify(store, LOCATION)).whole
-    assert [verb for verb, _ in store.calls] == ["read", "list"]
+    assert [verb for verb, _ in store.calls] == ["read", "list", "head"]
 
 
 async def test_without_a_metadata_nothing_is_known():

@@ -1,0 +1,131 @@
+"""Whether what is there can be restored: verified Checkpoints, a missing file, and state from elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_behaviours import stream_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab import Lab
+
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(300)]
+
+SCRIPT = """
+CREATE TEMPORARY TABLE numbers (id INT) WITH (
+  'connector' = 'datagen', 'rows-per-second' = '50', 'fields.id.min' = '0', 'fields.id.max' = '9');
+CREATE TEMPORARY TABLE nowhere (id INT, seen BIGINT) WITH ('connector' = 'blackhole');
+INSERT INTO nowhere SELECT id, COUNT(*) FROM numbers GROUP BY id;
+"""
+IN_FILES = {"execution.checkpointing.data-inline-threshold": "1 b"}
+"""So that the few bytes of state lie in files of their own, and not within `_metadata`."""
+BUCKET = "penstock"
+
+
+def job(lab: Lab, name: str, **spec: Any) -> dict[str, Any]:
+    manifest = stream_job(lab, name, SCRIPT, **spec)
+    manifest["spec"]["flink"]["configuration"] = dict(IN_FILES)
+    return manifest
+
+
+def checkpoint(name: str, of: str = "whole", **spec: Any) -> dict[str, Any]:
+    meta = {"name": name}
+    spec = {"jobRef": {"name": of}, **spec}
+    return {"apiVersion": "penstock.dev/v1alpha1", "kind": "Checkpoint", "metadata": meta, "spec": spec}
+
+
+def status(lab: Lab, name: str) -> dict[str, Any]:
+    return dict(lab.get("checkpoint", name).get("status") or {})
+
+
+def verified(lab: Lab, name: str) -> tuple[str | None, str | None]:
+    found = lab.condition("checkpoint", name, "Verified")
+    return found.get("status"), found.get("reason")
+
+
+def directory(lab: Lab, name: str) -> str:
+    """Key prefix of a Checkpoint's data, with the slash."""
+    return str(status(lab, name)["location"]).removeprefix(f"s3://{BUCKET}/") + "/"
+
+
+@pytest.fixture(scope="module")
+def running(lab: Lab) -> Iterator[Lab]:
+    """The job, with the Checkpoints `good` and `broken`, both Present."""
+    lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))  # the store alone
+    lab.create(job(lab, "whole"))
+    lab.until("the job runs", lambda: lab.runs("whole"))
+    for name in ("good", "broken"):
+        lab.create(checkpoint(name))
+        lab.until(f"{name} is verified", lambda name=name: verified(lab, name) == ("True", "Whole"))
+    yield lab
+    for name in ("whole", "heir"):
+        lab.kubectl("delete", "streamjob", name, "--ignore-not-found", "--timeout=100s", seconds=110)
+
+
+def test_a_checkpoint_is_verified_when_it_is_complete(running: Lab) -> None:
+    told = status(running, "good")
+    assert told["verification"]["files"] > 1
+    assert told["verification"]["missing"] == 0
+    assert running.condition("checkpoint", "good", "Restorable")["status"] == "True"
+
+
+def test_what_has_lost_a_file_is_refused_before_the_job_is_stopped(running: Lab) -> None:
+    lab = running
+    run = lab.job("whole")["run"]["id"]
+    inside = directory(lab, "broken")
+    lost = next(key for key in lab.keys(inside) if not key.endswith("_metadata"))
+    lab.s3().delete_object(Bucket=BUCKET, Key=lost)
+    lab.patch({"startFrom": {"latest": None, "checkpoint": {"name": "broken"}}}, "whole")
+    found = lab.until(
+        "the restore is refused",
+        lambda: (c := lab.condition("streamjob", "whole", "Stalled")).get("reason") == "NotWhole" and c,
+    )
+    assert lost in found["message"]
+    now = lab.job("whole")
+    assert (now["run"]["id"], now["state"], now.get("intent")) == (run, "Running", None)
+    # The look before the restore has told the Checkpoint, too.
+    assert verified(lab, "broken") == ("False", "FilesMissing")
+    assert lost in status(lab, "broken")["verification"]["firstMissing"][0]
+    assert lab.condition("checkpoint", "broken", "Restorable")["status"] == "False"
+    assert not [each for each in lab.items("checkpoints") if each["spec"].get("source") == "Upgrade"]
+    lab.patch({"startFrom": {"latest": {}, "checkpoint": None}}, "whole")
+    lab.until(
+        "nothing is refused any more", lambda: lab.condition("streamjob", "whole", "Stalled")["status"] == "False"
+    )
+
+
+def test_a_user_has_one_looked_at_again(running: Lab) -> None:
+    lab = running
+    before = status(lab, "good")["verification"]["time"]
+    lab.kubectl("annotate", "checkpoint", "good", "penstock.dev/verify=once-more", "--overwrite")
+    told = lab.until(
+        "it was looked at",
+        lambda: (v := status(lab, "good")["verification"]).get("request") == "once-more" and v,
+    )
+    assert told["time"] > before
+    assert verified(lab, "good") == ("True", "Whole")
+
+
+def test_state_from_elsewhere_is_started_from_and_never_deleted(running: Lab) -> None:
+    lab = running
+    s3, source = lab.s3(), directory(lab, "good")
+    for key in lab.keys(source):
+        target = "elsewhere/" + key.removeprefix(source)
+        s3.copy_object(Bucket=BUCKET, Key=target, CopySource={"Bucket": BUCKET, "Key": key})
+    copied = lab.keys("elsewhere/")
+    lab.create(checkpoint("brought", "heir", source="Imported", location=f"s3://{BUCKET}/elsewhere"))
+    lab.create(checkpoint("nothing", "heir", source="Imported", location=f"s3://{BUCKET}/nowhere"))
+    lab.create(job(lab, "heir", startFrom={"checkpoint": {"name": "brought"}}))
+    lab.until("the job runs from it", lambda: lab.runs("heir"))
+    began = lab.job("heir")["startedFrom"]
+    assert (began["checkpoint"], began["location"], began["confirmed"]) == ("brought", f"s3://{BUCKET}/elsewhere", True)
+    assert status(lab, "brought")["checkpointId"] == status(lab, "good")["checkpointId"]
+    assert status(lab, "nothing")["phase"] == "Failed"
+    lab.patch({"onDelete": {"checkpoints": "Delete"}}, "heir")
+    lab.kubectl("delete", "streamjob", "heir", "--timeout=100s", seconds=110)
+    assert lab.get("checkpoint", "brought")
+    lab.kubectl("delete", "checkpoint", "brought", "--timeout=30s")
+    assert lab.keys("elsewhere/") == copied
