@@ -25,6 +25,8 @@ FINALIZER_IN_USE: Final = "penstock.dev/in-use"
 
 VERIFY: Final = "penstock.dev/verify"
 """Annotation of a Checkpoint: any new text has it verified again."""
+LIST: Final = "penstock.dev/list"
+"""Annotation of a StreamJob: numbers (with commas) of its run's own checkpoints that are to have a Checkpoint each."""
 
 READY: Final = "Ready"
 RECONCILING: Final = "Reconciling"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from penstock import names
+from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.duration import display_duration
 from penstock.api.quantity import display_bytes
@@ -39,14 +40,17 @@ def listed(run: Run, flink: FlinkJob) -> tuple[LatestCheckpoint, ...]:
 
 
 def make(draft: Draft, run: Run, flink: FlinkJob) -> None:
-    """Make the object of the newest one, unless one was made a short while ago."""
-    kept = _kept(run, flink)
+    """Make the object of the newest one, unless one was made a short while ago; and of those that a user has named."""
+    kept = [each.id for each in _kept(run, flink)]
     made = [ckpt for ckpt in draft.observed.checkpoints if ckpt.spec.source is Source.RETAINED]
     last = max((ckpt.metadata.creation_timestamp or draft.now for ckpt in made), default=None)
-    if not kept or (last is not None and draft.now < last + EVERY):
-        return
-    # A step of its own: when the API server refuses it, what else there is to do about the job goes on.
-    _create(draft, run.id, kept[0].id, names.retained_checkpoint(draft.job.metadata.name, run.id, kept[0].id))
+    asked = draft.job.metadata.annotations.get(constants.LIST, "").replace(" ", "").split(",")
+    numbers = [number for number in kept if str(number) in asked]
+    if last is None or draft.now >= last + EVERY:
+        numbers += [number for number in kept[:1] if number not in numbers]
+    for number in numbers:
+        # A step of its own: when the API server refuses it, what else there is to do about the job goes on.
+        _create(draft, run.id, number, names.retained_checkpoint(draft.job.metadata.name, run.id, number))
 
 
 def sweep(draft: Draft, run: Run) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from penstock.api.constants import LIST
 from penstock.model import CreateCheckpoint, SetFinalizer, StoredState, TargetListing, Unknown
 from tests.unit.builders import (
     BEFORE,
@@ -88,6 +89,18 @@ def test_a_run_that_is_not_confirmed_gets_none():
 def test_at_most_one_object_a_minute(seconds, numbers):
     last = chk(7, "Present", created=NOW - timedelta(seconds=seconds))
     assert made(running(entry(7), entry(8), entry(9), checkpoints=(last,))) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("6", [6]), ("5, 6", [6, 5]), ("7", [7]), ("99", []), ("six", []), ("", [])]
+)
+def test_those_that_a_user_names_get_one_at_once(text, numbers):
+    recent = chk(4, "Present", created=NOW - timedelta(seconds=5))
+    asks = job(live())
+    asks = asks.model_copy(update={"metadata": asks.metadata.model_copy(update={"annotations": {LIST: text}})})
+    history = (entry(5), entry(6), entry(7))
+    found = moves(observed(asks, flink=flink(completed=history[-1], history=history), checkpoints=(recent,)))
+    assert made(found) == numbers
 
 
 def test_no_object_is_made_twice():
