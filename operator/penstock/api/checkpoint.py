@@ -263,6 +263,7 @@ class Checkpoint(Model):
             Column("Completed", ".status.completionTime", priority=1),
             Column("Format", ".status.format", priority=1),
             Column("Flink", ".status.flinkVersion", priority=1),
+            Column("Verified", '.status.conditions[?(@.type=="Verified")].status', priority=1),
             Column("Run", ".status.run", description="Flink's job id", priority=1),
             Column("Location", ".status.location", priority=1),
         ),

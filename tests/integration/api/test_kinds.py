@@ -53,6 +53,7 @@ CHECKPOINT_STATUS = {
     "flinkVersion": "2.3.0",
     "run": RUN,
     "location": "s3://flink/a",
+    "conditions": [READY | {"type": "Verified", "reason": "Whole"}],
 }
 
 
@@ -233,6 +234,7 @@ def test_checkpoints_are_listed_with_the_columns_of_the_design(kubectl, api):
         "COMPLETED": "2026-01-31T12:00:01Z",
         "FORMAT": "Canonical",
         "FLINK": "2.3.0",
+        "VERIFIED": "True",
         "RUN": RUN,
         "LOCATION": "s3://flink/a",
     }
