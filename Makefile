@@ -44,6 +44,10 @@ e2e: $(VENV)/.ready cluster ## Run the end-to-end tests only
 crash: $(VENV)/.ready ## Kill the operator at every single effect and compare the ends (about 30 minutes, no cluster)
 	@$(RUN) -m tests.crash
 
+.PHONY: bench
+bench: $(VENV)/.ready ## Measure memory, delays and writes of the operator with 100 jobs (3 minutes, no cluster)
+	@$(RUN) -m tests.bench
+
 .PHONY: down
 down: ## Stop the test cluster and remove all that it made; the cache stays
 	@$(PYTHON) -m cluster down

@@ -213,16 +213,20 @@ class Flink:
                 "org.apache.flink.runtime.rest.handler.RestHandlerException: There is no savepoint operation with "
                 f"triggerId={trigger} for job {run}.",
             )
-        operation.polls += 1
-        if operation.polls > 1:
-            for each in list(job.operations.values()):  # one that nobody polls completes all the same
-                await self._complete(job, each)
+        await self._polled(job, operation)
         if operation.failure:
             cause = {"class": operation.failure.partition(":")[0], "stack-trace": operation.failure}
             return 200, {"status": {"id": "COMPLETED"}, "operation": {"failure-cause": cause}}
         if operation.location:
             return 200, {"status": {"id": "COMPLETED"}, "operation": {"location": operation.location}}
         return 200, {"status": {"id": "IN_PROGRESS"}, "operation": None}
+
+    async def _polled(self, job: Job, operation: Operation) -> None:
+        """What a poll moves on."""
+        operation.polls += 1
+        if operation.polls > 1:
+            for each in list(job.operations.values()):  # one that nobody polls completes all the same
+                await self._complete(job, each)
 
     async def _cancel(self, job: Job | None, run: str) -> Answer:
         if job is None:

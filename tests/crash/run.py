@@ -98,9 +98,10 @@ class Run:
             resource = resources.resource_of(manifest)
             await api.create(resource, space, manifest)
 
-    async def _start(self) -> None:
+    def environment(self) -> dict[str, str]:
+        """The operator's settings."""
         config = self._lab.plane.kubeconfig(self.namespace, self.choke.address, OPERATOR)
-        env = {
+        return {
             "KUBECONFIG": str(config),
             "PENSTOCK_NAMESPACE": self.namespace,
             "PENSTOCK_WATCH_NAMESPACES": self.namespace,
@@ -110,6 +111,9 @@ class Run:
             "PENSTOCK_PROBE_PORT": str(self._probe),
             "PENSTOCK_FLINK_ADDRESS": f"{self.choke.address}/flink/{{host}}",
         }
+
+    async def _start(self) -> None:
+        env = self.environment()
         if self._whole:
             self._operator, _ = await processes.start_whole(env, self.log)
         else:
@@ -138,6 +142,11 @@ class Run:
         """Kill the operator and stop listening; what it made stays until the servers stop."""
         await self._end()
         await self.choke.close()
+
+    @property
+    def pid(self) -> int:
+        """The operator's process."""
+        return self._operator.pid if self._operator is not None else 0
 
     # ------------------------------------------------------------ the user
 

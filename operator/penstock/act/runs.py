@@ -5,10 +5,11 @@ from __future__ import annotations
 from penstock import names
 from penstock.act.jobs import job_of
 from penstock.build import run as build
-from penstock.build.account import flink_account
+from penstock.build.account import flink_account, holds
 from penstock.build.context import RunContext
 from penstock.errors import RetryLater
 from penstock.kube import resources
+from penstock.kube.resources import resource_of
 from penstock.model import (
     ApplyRun,
     CancelJob,
@@ -31,11 +32,14 @@ async def grant_permit(world: World, observed: Observed, effect: GrantPermit) ->
 
 
 async def apply_run(world: World, observed: Observed, effect: ApplyRun) -> None:
-    """Server-side apply of the account and of all lasting objects, the JobManager's Job last."""
+    """Server-side apply of the account, unless it is as it should be, and of all lasting objects, the Job last."""
     context = _context(world, observed, effect)
     if context.spec.service_account_name is None:
         for manifest in flink_account(context.namespace):
-            await world.kube.apply(manifest)
+            # All jobs of the namespace share it: looking first saves each of them but the first three writes.
+            resource, name = resource_of(manifest), manifest["metadata"]["name"]
+            if not holds(await world.kube.get(resource, context.namespace, name), manifest):
+                await world.kube.apply(manifest)
     made = observed.objects_of(effect.run).manager is not Manager.ABSENT
     for manifest in build.lasting(context):
         if made and manifest["kind"] == "Job":

@@ -38,3 +38,10 @@ def flink_account(namespace: str) -> list[Manifest]:
             "subjects": [{"kind": "ServiceAccount", "name": FLINK_SERVICE_ACCOUNT, "namespace": namespace}],
         },
     ]
+
+
+def holds(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - any part of a JSON document
+    """Whether an object has all that is wanted of it; what else it has is of others. Lists must be the same."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(holds(found.get(key), each) for key, each in wanted.items())
+    return bool(found == wanted)

@@ -6,6 +6,7 @@ Looking costs: a listing of the store is only made when something depends on it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase, Source
@@ -14,6 +15,8 @@ from penstock.api.streamjob import DesiredState, StreamJob
 from penstock.api.streamjob_status import Run, StartIntent, StopIntent
 from penstock.flink.answers import CheckpointStats, FlinkJob
 from penstock.model import Manager, RunObjects, Unknown
+
+_COMING_UP = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,15 @@ def live_run(job: StreamJob | None) -> Run | None:
     """The run of a job that has not been seen to end."""
     run = job.status.run if job else None
     return run if run is not None and run.ended_at is None else None
+
+
+def begins(run: Run, flink: FlinkJob, now: datetime) -> bool:
+    """Whether a run is just coming up: what Flink says then is of use to nobody, and would cost each start a write.
+
+    One that takes long is told of.
+    """
+    young = run.started_at is not None and now < run.started_at + _COMING_UP
+    return young and not run.confirmed and not flink.terminal and flink.state != "RUNNING"
 
 
 def is_being_taken(checkpoint: Checkpoint) -> bool:

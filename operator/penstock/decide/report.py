@@ -11,6 +11,7 @@ from penstock.api.duration import parse_duration
 from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, StopIntent, TeardownIntent
 from penstock.decide.draft import Draft
+from penstock.decide.needs import begins
 from penstock.flink.answers import FlinkJob
 from penstock.model import Unknown
 
@@ -100,7 +101,7 @@ def _troubles(draft: Draft) -> list[str]:
         return []
     troubles = list(draft.observed.objects_of(run.id).troubles)
     flink = draft.observed.flink
-    if isinstance(flink, FlinkJob) and not flink.all_running:
+    if isinstance(flink, FlinkJob) and not flink.all_running and not begins(run, flink, draft.now):
         troubles.append(f"Flink says {flink.state}")
     if isinstance(flink, Unknown) and run.confirmed:
         troubles.append(f"Flink does not answer: {flink.reason}")

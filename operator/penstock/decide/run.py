@@ -21,7 +21,7 @@ from penstock.clock import from_millis
 from penstock.decide import retained, start, stop
 from penstock.decide.change import Change, changed_fields, spec_hash
 from penstock.decide.draft import Draft
-from penstock.decide.needs import is_being_taken, start_value, stop_savepoints, wants_restart
+from penstock.decide.needs import begins, is_being_taken, start_value, stop_savepoints, wants_restart
 from penstock.decide.start import recorded_spec
 from penstock.flink.answers import FlinkJob
 from penstock.model import ApplyRun, DeleteManager, DeletePods, JobListing, Manager, RunObjects, Unknown
@@ -65,7 +65,7 @@ def proceed(draft: Draft, run: Run) -> None:
 
 def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
     """Write down what Flink says of a run: its state, its newest checkpoint, and what it was really restored from."""
-    update: dict[str, object] = {"flink_state": flink.state}
+    update: dict[str, object] = {} if begins(run, flink, draft.now) else {"flink_state": flink.state}
     if flink.completed is not None:
         latest = LatestCheckpoint(
             checkpoint_id=flink.completed.id,

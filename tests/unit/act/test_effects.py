@@ -62,6 +62,24 @@ async def test_all_objects_of_a_run_the_job_last_and_no_permit():
     assert set(world.kube.objects) == before
 
 
+async def test_an_account_that_is_as_it_should_be_is_not_written_again():
+    world, observed = with_job()
+    await carry_out(world, observed, APPLY)
+    kinds = ("ServiceAccount", "Role", "RoleBinding")
+    role = world.kube.of("Role")[names.FLINK_SERVICE_ACCOUNT]
+    role["metadata"]["annotations"] = {"somebody": "else's"}
+    world.kube.calls.clear()
+    await carry_out(world, observed, APPLY)
+    assert [kind for verb, kind, _ in world.kube.calls if verb == "apply" and kind in kinds] == []
+    role["rules"] = []
+    del world.kube.objects["ServiceAccount", NAMESPACE, names.FLINK_SERVICE_ACCOUNT]
+    await carry_out(world, observed, APPLY)
+    assert [kind for verb, kind, _ in world.kube.calls if verb == "apply" and kind in kinds] == [
+        "ServiceAccount",
+        "Role",
+    ]
+
+
 async def test_a_service_account_of_the_users_is_not_made():
     world, observed = with_job()
     mine = job(serviceAccountName="mine").spec

@@ -337,6 +337,17 @@ def test_an_upgrade_compares_with_what_runs_not_with_what_was_recorded_last():
     assert found.status.intent.reason == "Restart"
 
 
+def test_what_flink_says_of_a_run_that_comes_up_is_told_only_when_that_takes_long():
+    fresh = live(state="Starting", run={"confirmed": False, "started_at": NOW}, latest_checkpoint=None)
+    first = running(fresh, flink=FlinkJob("CREATED"))
+    again = job(fresh).model_copy(update={"status": first.status})
+    assert moves(observed(again, flink=FlinkJob("INITIALIZING"))).status == first.status
+    slow = fresh | {"run": {"id": RUN, "job_version": 1, "started_at": NOW - timedelta(seconds=31)}}
+    late = running(slow, flink=FlinkJob("INITIALIZING"))
+    assert late.status.run.flink_state == "INITIALIZING"
+    assert late.condition("Reconciling").message == "Flink says INITIALIZING"
+
+
 def test_troubles_of_pods_are_said():
     trouble = "pod x: ImagePullBackOff"
     found = running(live(run={"confirmed": False}), runs=(run_objects(troubles=(trouble,)),), flink=Unknown("x"))
