@@ -16,6 +16,7 @@ from penstock.kube.client import Kube, load_configuration
 from penstock.lease import Lease, LeaseLost
 from penstock.queue import WorkQueue
 from penstock.reconcile import JobKey, Reconciler
+from penstock.reports import Reports
 from penstock.settings import Settings
 from penstock.shell.watch import watch
 from penstock.stores import reconcile_store
@@ -31,11 +32,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64, ttl_dns_cache=2)) as session:
         world = World(settings, kube, FlinkRest(session))
         reconciler = Reconciler(world)
+        reports = Reports(world)
 
         async def work(key: JobKey | str) -> float | None:
             if isinstance(key, JobKey):
                 return await reconciler.reconcile(key)
-            return await reconcile_store(world, key)
+            pause = await reconcile_store(world, key)
+            if pause is not None:
+                reports.follow(key)
+            return pause
 
         queue: WorkQueue[JobKey | str] = WorkQueue(work, settings.workers)
         lease = Lease(kube, settings.namespace, settings.identity, settings.lease_seconds)
@@ -45,6 +50,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _until_first_ends(
                 asyncio.create_task(lease.hold(), name="lease"),
                 asyncio.create_task(queue.run(), name="queue"),
+                asyncio.create_task(reports.run(), name="reports"),
                 asyncio.create_task(stop.wait(), name="stop"),
                 asyncio.create_task(watch(queue.add, settings, stop), name="watch"),
             )
