@@ -17,6 +17,7 @@ from penstock.kube.client import Kube, load_configuration
 from penstock.lease import Lease, LeaseLost
 from penstock.queue import WorkQueue
 from penstock.reconcile import JobKey, Reconciler
+from penstock.reports import Reports
 from penstock.settings import Settings
 from penstock.shell.watch import watch
 from penstock.stores import reconcile_store
@@ -34,12 +35,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async def work(key: JobKey | str) -> float | None:
             if isinstance(key, JobKey):
                 return await reconciler.reconcile(key)
-            return await reconcile_store(world, key)
+            pause = await reconcile_store(world, key)
+            if pause is not None:
+                reports.follow(key)
+            return pause
 
         queue: WorkQueue[JobKey | str] = WorkQueue(work, settings.workers)
         verifier = Verifier(lambda namespace, name: queue.add(JobKey(namespace, name)))
         world = World(settings, kube, FlinkRest(session), verifier)
         reconciler = Reconciler(world)
+        reports = Reports(world)
         lease = Lease(kube, settings.namespace, settings.identity, settings.lease_seconds)
         try:
             if not await _unless_stopped(lease.acquire(), stop):
@@ -47,6 +52,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _until_first_ends(
                 asyncio.create_task(lease.hold(), name="lease"),
                 asyncio.create_task(queue.run(), name="queue"),
+                asyncio.create_task(reports.run(), name="reports"),
                 asyncio.create_task(stop.wait(), name="stop"),
                 asyncio.create_task(watch(queue.add, settings, stop), name="watch"),
             )

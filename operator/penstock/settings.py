@@ -27,6 +27,8 @@ class Settings:
     """How many StreamJobs are worked on at the same time (PENSTOCK_WORKERS)."""
     lease_seconds: int = 15
     """How long a lease is good without being renewed (PENSTOCK_LEASE_SECONDS)."""
+    orphans_seconds: int = 3600
+    """How often each store is searched for what belongs to nobody any more (PENSTOCK_ORPHANS_SECONDS)."""
     probe_port: int = 8080
     """Port of the liveness probe (PENSTOCK_PROBE_PORT)."""
     flink_address: str = "http://{host}:8081"
@@ -47,7 +49,7 @@ class Settings:
             value = env.get(f"PENSTOCK_{name.upper()}")
             if value:
                 found[name] = value
-        for name in ("workers", "lease_seconds", "probe_port"):
+        for name in ("workers", "lease_seconds", "orphans_seconds", "probe_port"):
             value = env.get(f"PENSTOCK_{name.upper()}")
             if value:
                 found[name] = _positive(f"PENSTOCK_{name.upper()}", value)

@@ -12,12 +12,13 @@ from penstock.api import constants
 from penstock.api.base import dump
 from penstock.api.conditions import Condition, ConditionStatus, find_condition, set_condition
 from penstock.api.reading import read
-from penstock.api.store import CheckpointStore, CheckpointStoreStatus
+from penstock.api.store import CheckpointStore, CheckpointStoreStatus, Orphans
 from penstock.errors import Refused, RetryLater
+from penstock.inventory.mark import ANOTHER_CLUSTER, check_mark, read_mark, write_mark
 from penstock.kube import resources
 from penstock.kube.client import Kube, Manifest
 from penstock.kube.resources import Resource
-from penstock.world import ANOTHER_CLUSTER, World, belongs_to_another
+from penstock.world import World, belongs_to_another, cluster_uid
 
 log = logging.getLogger(__name__)
 _READY_SECONDS = 60.0
@@ -26,6 +27,10 @@ _GRACE = timedelta(minutes=1)
 """How long a store that was Ready stays so while it does not answer."""
 _CHECKED_EVERY = timedelta(minutes=10)
 """How old `lastChecked` may become: written at every look it would be a write a minute for each store."""
+NOT_OF_ALL = (
+    "not looked for: the operator sees the listed namespaces only (PENSTOCK_WATCH_NAMESPACES), not who else owns"
+)
+"""What is told of orphans where the operator sees some namespaces only: it cannot know that something is nobody's."""
 
 
 async def reconcile_store(world: World, name: str) -> float | None:
@@ -58,6 +63,9 @@ async def _look(world: World, store: CheckpointStore, now: datetime) -> float:
         await _write(world.kube, store, now, _not_answering(store, now, str(error)))
         return _TROUBLE_SECONDS
     status = store.status.model_copy(update={"cluster_id": owner, "warnings": warnings})
+    if world.settings.watch_namespaces:
+        # Along with what is written anyway: the report itself (`reports.py`) is not made then.
+        status = status.model_copy(update={"orphans": Orphans(message=NOT_OF_ALL)})
     await _write(world.kube, store, now, _answers(store), status)
     return _READY_SECONDS
 
@@ -70,24 +78,12 @@ async def _mark(world: World, store: CheckpointStore) -> str:
         RetryLater: when the store or the API server does not answer.
     """
     client = await world.object_store(store)
-    space = await world.kube.get(resources.NAMESPACES, None, "kube-system")
-    if space is None:
-        raise RetryLater("there is no namespace kube-system, whose uid says which cluster this is")
-    uid = str(space["metadata"]["uid"])
-    key = client.place.mark()
-    mark = await client.read_json(key)
+    uid = await cluster_uid(world.kube)
+    mark = await read_mark(client)
     if mark is None:
-        if await client.read(key) is not None:
-            msg = f"{client.place.uri(key)} is not Penstock's mark: choose another prefix, or remove that object"
-            raise Refused(msg, "MarkUnreadable")
-        await client.write_json(key, {"cluster": uid, "store": store.metadata.name})
-        mark = await client.read_json(key) or {}
-    if mark.get("cluster") != uid:
-        msg = (
-            f"{client.place.uri(key)} marks this place as that of cluster {mark.get('cluster')}, this one is {uid}: "
-            "choose another prefix in a new CheckpointStore"
-        )
-        raise Refused(msg, ANOTHER_CLUSTER)
+        await write_mark(client, {"cluster": uid, "store": store.metadata.name})
+        mark = await client.read_json(client.place.mark()) or {}
+    check_mark(client, mark, uid)
     return uid
 
 
@@ -229,7 +225,11 @@ async def _write(
     fresh = old.last_checked is not None and now - old.last_checked < _CHECKED_EVERY
     if fresh and dump(new) == dump(old):
         return
-    new = new.model_copy(update={"last_checked": now.replace(microsecond=0)})
+    await write_status(kube, store, new.model_copy(update={"last_checked": now.replace(microsecond=0)}))
+
+
+async def write_status(kube: Kube, store: CheckpointStore, status: CheckpointStoreStatus) -> None:
+    """Write the status of a store as it was read; `Stale` when it has changed since."""
     meta = {"name": store.metadata.name, "uid": store.metadata.uid, "resourceVersion": store.metadata.resource_version}
     await kube.replace_status(
         resources.STORES,
@@ -238,6 +238,6 @@ async def _write(
             "kind": "CheckpointStore",
             "metadata": meta,
             "spec": dump(store.spec),
-            "status": dump(new),
+            "status": dump(status),
         },
     )

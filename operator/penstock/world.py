@@ -10,17 +10,15 @@ from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Source
 from penstock.api.conditions import find_condition
 from penstock.api.store import CheckpointStore
-from penstock.errors import Refused
+from penstock.errors import Refused, RetryLater
 from penstock.flink.client import FlinkRest
+from penstock.inventory.mark import ANOTHER_CLUSTER
 from penstock.inventory.verifier import Verifier
 from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.settings import Settings
 from penstock.store.client import Access, ObjectStore
 from penstock.store.layout import Place
-
-ANOTHER_CLUSTER = "AnotherCluster"
-"""Reason of a CheckpointStore's Ready condition when its mark is not this cluster's."""
 
 
 @dataclass
@@ -44,16 +42,7 @@ class World:
             Refused: when the Secret or one of its keys is missing, or the endpoint or the region cannot be one.
             RetryLater: when the API server does not answer.
         """
-        reference = store.spec.credentials.secret_ref if store.spec.credentials else None
-        access_key = secret_key = version = ""
-        if reference is not None:
-            secret = await self.kube.get(resources.SECRETS, self.settings.namespace, reference.name)
-            if secret is None:
-                msg = f"spec.credentials.secretRef.name: no Secret {reference.name} in {self.settings.namespace}"
-                raise Refused(msg, "SecretNotFound")
-            version = secret["metadata"]["resourceVersion"]
-            access_key = _key(secret, reference.name, constants.SECRET_ACCESS_KEY_ID)
-            secret_key = _key(secret, reference.name, constants.SECRET_SECRET_ACCESS_KEY)
+        access_key, secret_key, version = await credentials_of(self.kube, self.settings.namespace, store)
         # The uid too: a store that is deleted and made again under its name begins with generation 1 again.
         name, known = store.metadata.name, (store.metadata.uid, str(store.metadata.generation), version)
         cached = self._stores.get(name)
@@ -71,6 +60,32 @@ class World:
         )
         self._stores[name] = (known, client)
         return client
+
+
+async def credentials_of(kube: Kube, namespace: str, store: CheckpointStore) -> tuple[str, str, str]:
+    """Access key and secret key of a store's Secret, and its resourceVersion; all empty when the store names none.
+
+    Raises:
+        Refused: when the Secret or one of its keys is missing, or may not be read.
+        RetryLater: when the API server does not answer.
+    """
+    if store.spec.credentials is None:
+        return "", "", ""
+    name = store.spec.credentials.secret_ref.name
+    secret = await kube.get(resources.SECRETS, namespace, name)
+    if secret is None:
+        raise Refused(f"spec.credentials.secretRef.name: no Secret {name} in {namespace}", "SecretNotFound")
+    keys = (constants.SECRET_ACCESS_KEY_ID, constants.SECRET_SECRET_ACCESS_KEY)
+    access_key, secret_key = (_key(secret, name, key) for key in keys)
+    return access_key, secret_key, secret["metadata"]["resourceVersion"]
+
+
+async def cluster_uid(kube: Kube) -> str:
+    """Which cluster this is: the uid of its namespace kube-system."""
+    space = await kube.get(resources.NAMESPACES, None, "kube-system")
+    if space is None:
+        raise RetryLater("there is no namespace kube-system, whose uid says which cluster this is")
+    return str(space["metadata"]["uid"])
 
 
 def place_of(store: CheckpointStore) -> Place:

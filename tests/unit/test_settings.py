@@ -17,6 +17,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "watch_namespaces": ("flights, trains ,,", ("flights", "trains")),
     "workers": ("3", 3),
     "lease_seconds": ("30", 30),
+    "orphans_seconds": ("60", 60),
     "probe_port": ("9090", 9090),
     "flink_address": ("http://localhost:{host}", "http://localhost:{host}"),
     "log_level": ("debug", "DEBUG"),
@@ -49,7 +50,7 @@ def test_an_empty_variable_is_none(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "four", " 4", "²"])
-@pytest.mark.parametrize("name", ["workers", "lease_seconds", "probe_port"])
+@pytest.mark.parametrize("name", ["workers", "lease_seconds", "orphans_seconds", "probe_port"])
 def test_a_bad_number_names_its_variable(name: str, value: str) -> None:
     variable = f"PENSTOCK_{name.upper()}"
     with pytest.raises(ValueError, match=f"^{variable} must be a whole number of at least 1"):

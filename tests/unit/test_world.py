@@ -9,8 +9,9 @@ import pytest
 
 from penstock.api.store import CheckpointStore
 from penstock.errors import Refused, RetryLater
+from penstock.inventory.mark import ANOTHER_CLUSTER
 from penstock.settings import Settings
-from penstock.world import ANOTHER_CLUSTER, World, belongs_to_another, place_of, target_directory
+from penstock.world import World, belongs_to_another, place_of, target_directory
 from tests.unit.builders import HOME, JOB, NAMESPACE, PLACE, checkpoint, store_manifest, target, uid
 from tests.unit.fakes import FakeKube, Manifest
 

@@ -115,6 +115,25 @@ class CheckpointStoreSpec(Model):
     """Whose jobs may use the store. Required."""
 
 
+class Orphans(Model):
+    """What lies in the store and belongs to nobody any more: its object is gone, or it was never completed."""
+
+    count: int | None = None
+    """How many directories and unfinished deletions; `penstock orphans` lists them."""
+    bytes: int | None = None
+    """Their size, in bytes."""
+    size_text: str | None = None
+    """The size for people."""
+    oldest: Time | None = None
+    """When the first of it was written."""
+    checked_at: Time | None = None
+    """When this was found; up to six hours behind while nothing changes."""
+    unread: int | None = None
+    """How many directories of jobs could not be looked at; they are not in the figures."""
+    message: str | None = None
+    """Why there are no figures, or why they are of an earlier time."""
+
+
 class CheckpointStoreStatus(Model):
     """Whether the store can be used."""
 
@@ -124,6 +143,8 @@ class CheckpointStoreStatus(Model):
     """What makes "gone" not gone: versioning, object lock, lifecycle rules."""
     last_checked: Time | None = None
     """When the store was last asked; up to ten minutes behind."""
+    orphans: Orphans | None = None
+    """What belongs to nobody any more."""
     observed_generation: int | None = None
     """The metadata.generation that this status was made from."""
     conditions: Conditions = Field(default=(), json_schema_extra=list_map("type"))
@@ -156,5 +177,6 @@ class CheckpointStore(Model):
             Column("Region", ".spec.region", priority=1),
             Column("Checked", ".status.lastChecked", "date", priority=1),
             Column("Warnings", ".status.warnings", priority=1),
+            Column("Orphans", ".status.orphans.count", "integer", "What belongs to nobody any more", priority=1),
         ),
     )

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from penstock.cli.inspect import inspect
+from penstock.cli.orphans import orphans
 from penstock.cli.verify import verify
 from penstock.errors import PenstockError
 
@@ -48,12 +49,13 @@ def _fail(message: str, code: int) -> NoReturn:
 @click.group(cls=OneSentence, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def penstock(context: click.Context) -> None:
-    """Look at Flink's checkpoints."""
+    """Look at Flink's checkpoints, and at the stores that they lie in."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
 penstock.add_command(inspect)
+penstock.add_command(orphans)
 penstock.add_command(verify)
 
 

@@ -1,7 +1,8 @@
-"""The options that say how S3 is reached, and the store that they lead to."""
+"""The options that say how S3 and Kubernetes are reached, and the store that they lead to."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,15 +13,18 @@ if TYPE_CHECKING:
     from penstock.store.client import ObjectStore
 
 _OPTIONS = (
-    click.option("--endpoint", metavar="URL", help="The S3 server. Without it: as the AWS configuration says."),
     click.option(
-        "--region", help="The region that requests are signed for. Without it: as the AWS configuration says."
+        "--endpoint",
+        metavar="URL",
+        help="The S3 server. Without it: as the CheckpointStore or the AWS configuration says.",
     ),
+    click.option("--region", help="The region that requests are signed for. Without it: as for the server."),
     click.option("--profile", help="The profile of the AWS configuration to take credentials from."),
     click.option(
         "--path-style/--host-style",
         default=None,
-        help="Whether the bucket is in the path or in the host name of the URL. Without it: path with --endpoint.",
+        help="Whether the bucket is in the path or in the host name of the URL. Without it: as the CheckpointStore "
+        "says, or path with --endpoint.",
     ),
 )
 
@@ -49,17 +53,51 @@ class Remote:
         return ObjectStore(Access(*where, access_key=None, secret_key=None, profile=self.profile))
 
 
+@dataclass(frozen=True)
+class Login:
+    """What a user has said about Kubernetes."""
+
+    kubeconfig: str | None
+    context: str | None
+    operator_namespace: str
+
+
+_CLUSTER_OPTIONS = (
+    click.option("--kubeconfig", metavar="FILE", help="Without it: as kubectl finds it."),
+    click.option("--context", help="The context of the kubeconfig. Without it: the current one."),
+    click.option(
+        "--operator-namespace",
+        default="penstock-system",
+        show_default=True,
+        help="Where the Secrets of CheckpointStores are.",
+    ),
+)
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say how Kubernetes is reached; it gets them as one argument `login`."""
+    return _as_one(command, "login", Login, _CLUSTER_OPTIONS)
+
+
 def s3_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options; it gets them as one argument `remote`."""
+    return _as_one(command, "remote", Remote, _OPTIONS)
 
-    def with_remote(**given: Any) -> Any:  # noqa: ANN401 - click's own signature
-        names = ("endpoint", "region", "profile", "path_style")
-        return command(remote=Remote(**{name: given.pop(name) for name in names}), **given)
 
-    with_remote.__name__, with_remote.__doc__ = command.__name__, command.__doc__
-    for option in reversed(_OPTIONS):
-        with_remote = option(with_remote)
-    return with_remote
+def _as_one(
+    command: Callable[..., Any], argument: str, kind: type, options: tuple[Callable[..., Any], ...]
+) -> Callable[..., Any]:
+    fields = tuple(field.name for field in dataclasses.fields(kind))
+
+    def with_one(**given: Any) -> Any:  # noqa: ANN401 - click's own signature
+        return command(**{argument: kind(**{name: given.pop(name) for name in fields})}, **given)
+
+    # click keeps the options of those that were put on earlier beside the function.
+    with_one.__dict__.update(command.__dict__)
+    with_one.__name__, with_one.__doc__ = command.__name__, command.__doc__
+    for option in reversed(options):
+        with_one = option(with_one)
+    return with_one
 
 
 def output_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.errors import Refused
@@ -29,6 +29,7 @@ _ROUNDS = 5
 """Looks in one call: a store that lists what it has deleted must not keep a pass for ever."""
 
 Ticks = Callable[[], float]
+Announced = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,22 @@ class Progress:
     freed: int
 
 
-async def delete_savepoint(store: ObjectStore, subject: Subject, *, ticks: Ticks = time.monotonic) -> Progress:
+async def delete_savepoint(
+    store: ObjectStore, subject: Subject, *, announced: Announced | None = None, ticks: Ticks = time.monotonic
+) -> Progress:
     """Delete a savepoint's target directory `savepoints/<uid>/`, for about `BUDGET_SECONDS`.
+
+    Args:
+        store: where it lies.
+        subject: what is to go.
+        announced: called once, when the tombstone is written and before anything goes; what it raises ends the call.
+        ticks: a clock in seconds.
 
     Raises:
         Refused: the store said no (the reason is its word, such as AccessDenied). What went before that stays gone.
         RetryLater: it did not answer; how far it came is not known, and the next call finds out.
     """
-    return await _Savepoint(store, subject, ticks).proceed()
+    return await _Savepoint(store, subject, ticks).proceed(announced)
 
 
 async def delete_retained(
@@ -94,7 +103,7 @@ class _Deletion(ABC):
         self._ticks = ticks
         self._until = ticks() + BUDGET_SECONDS
 
-    async def proceed(self) -> Progress:
+    async def proceed(self, announced: Announced | None = None) -> Progress:
         told = await tombstone.load(self._store, self._subject.home, self._subject.uid)
         if told is not None and told.directory != self._subject.directory:
             told = None
@@ -107,6 +116,9 @@ class _Deletion(ABC):
                 await tombstone.write(self._store, self._subject, plan)
             if not plan.keys:
                 return Progress(done=True, freed=plan.freed)
+            if announced is not None:
+                await announced()
+                announced = None
             left = await self._delete(list(plan.keys))
             freed = plan.freed + sum(plan.keys.values()) - sum(plan.keys[key] for key in left)
             if left:

@@ -6,14 +6,16 @@ it is (its mark) the caller has looked at before: in another cluster's nothing i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from penstock.api.base import format_time
 from penstock.errors import PenstockError, Refused
 from penstock.inventory import tombstone
-from penstock.inventory.deletion import Progress, delete_retained, delete_savepoint
+from penstock.inventory.deletion import Announced, Progress, delete_retained, delete_savepoint
 from penstock.inventory.leftovers import Kind, Known, Leftover, classify, is_deletion_of, orphaned_tombstones
 from penstock.inventory.references import complete_states, unnamed
 from penstock.inventory.tombstone import Subject
@@ -112,7 +114,13 @@ async def find(
 
 
 async def remove(
-    store: ObjectStore, orphan: Orphan, known: Known, now: datetime, *, minimum_age: timedelta = MINIMUM_AGE
+    store: ObjectStore,
+    orphan: Orphan,
+    known: Known,
+    now: datetime,
+    *,
+    minimum_age: timedelta = MINIMUM_AGE,
+    again: Callable[[], Awaitable[Known]] | None = None,
 ) -> Progress:
     """Remove one, after looking at everything again; call it until it is done.
 
@@ -122,6 +130,8 @@ async def remove(
         known: what Kubernetes knows, read anew just before.
         now: the time of the call.
         minimum_age: what is younger stays.
+        again: what Kubernetes knows, read once more: called when a restorable one's tombstone is written and nothing of
+            it has gone yet. What has come to need it meanwhile keeps it.
 
     Raises:
         Refused: it is none any more (`NotAnOrphan`) or may not be removed now (`NotRemovable`): nothing was removed; or
@@ -129,14 +139,14 @@ async def remove(
         RetryLater: the store did not answer.
     """
     job = await _look(store, orphan.home, known)
-    again = [each for each in job.leftovers if (each.kind, each.prefix) == (orphan.kind, orphan.prefix)]
-    if orphan.restorable and not again:
+    leftovers = [each for each in job.leftovers if (each.kind, each.prefix) == (orphan.kind, orphan.prefix)]
+    if orphan.restorable and not leftovers:
         # An earlier call has begun: its `_metadata` is gone, and a tombstone has what is left.
         begun = store.place.tombstone(orphan.home, _uid_of(orphan.prefix))
         if any(each.prefix == begun for each in job.leftovers):
             return await job.finish(_uid_of(orphan.prefix), now)
-    free = await job.free(again)
-    judged = _judged(job.home, again, free, now - minimum_age, "")
+    free = await job.free(leftovers)
+    judged = _judged(job.home, leftovers, free, now - minimum_age, "")
     if not judged:
         raise Refused(f"{orphan.prefix} is no orphan any more: nothing was removed", "NotAnOrphan")
     if judged[0].kept:
@@ -145,9 +155,10 @@ async def remove(
         return await job.finish(_uid_of(orphan.prefix), now)
     if orphan.restorable:
         # By tombstone, and its `_metadata` first: killed in between, it is a tombstone's leftover.
-        return await job.delete(Subject(job.home, orphan.prefix, "", _uid_of(orphan.prefix), format_time(now)))
+        subject = Subject(job.home, orphan.prefix, "", _uid_of(orphan.prefix), format_time(now))
+        return await job.delete(subject, partial(_still_nobodys, store, orphan, again) if again else None)
     # Nothing in it is whole: in whatever order it goes, nothing looks whole in between.
-    items = [item for item in again[0].items if item.key in free]
+    items = [item for item in leftovers[0].items if item.key in free]
     await store.delete(sorted((item.key for item in items), key=lambda key: (key.endswith("/"), key)))
     return Progress(done=True, freed=sum(item.size for item in items))
 
@@ -184,10 +195,10 @@ class _Job:
             return Progress(done=True, freed=0)
         return await self.delete(Subject(self.home, told.directory, "", uid, format_time(now)))
 
-    async def delete(self, subject: Subject) -> Progress:
+    async def delete(self, subject: Subject, announced: Announced | None = None) -> Progress:
         """A slice of a deletion; with the last one the tombstone goes, since nobody waits for its figure."""
         if subject.directory.startswith(f"{self.home}savepoints/"):
-            progress = await delete_savepoint(self.store, subject)
+            progress = await delete_savepoint(self.store, subject, announced=announced)
         else:
             progress = await delete_retained(self.store, subject, run_ended=True, live=self.known.live)
         if progress.done:
@@ -198,10 +209,23 @@ class _Job:
         return complete_states(self.home, (item.key for item in self.listed))
 
 
+async def _still_nobodys(store: ObjectStore, orphan: Orphan, again: Callable[[], Awaitable[Known]]) -> None:
+    """Go on only when a restorable one is still an orphan; else its tombstone goes, since nothing has begun."""
+    try:
+        job = await _look(store, orphan.home, await again())
+        if not any((each.kind, each.prefix) == (orphan.kind, orphan.prefix) for each in job.leftovers):
+            raise Refused(f"{orphan.prefix} is no orphan any more: nothing was removed", "NotAnOrphan")
+    except PenstockError:
+        await tombstone.forget(store, orphan.home, _uid_of(orphan.prefix))
+        raise
+
+
 async def _look(store: ObjectStore, home: str, known: Known) -> _Job:
     listed = await store.list(home)
     told = {uid: await tombstone.load(store, home, uid) for uid in orphaned_tombstones(home, listed, known)}
-    return _Job(store, home, known, listed, classify(store.place, home, listed, known, told))
+    # Off the loop: of a hundred thousand keys it takes most of a second.
+    leftovers = await asyncio.to_thread(classify, store.place, home, listed, known, told)
+    return _Job(store, home, known, listed, leftovers)
 
 
 def _uid_of(prefix: str) -> str:

@@ -39,6 +39,22 @@ async def load_configuration() -> aio.Configuration:
     return configuration
 
 
+async def load_user_configuration(kubeconfig: str | None, context: str | None) -> aio.Configuration:
+    """What kubectl would use: the kubeconfig and the context of it that are named, else the current ones.
+
+    Raises:
+        Refused: there is none, or it cannot be used.
+    """
+    configuration = aio.Configuration()
+    try:
+        await aio_config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=kubeconfig, context=context, client_configuration=configuration
+        )
+    except aio_config.ConfigException as error:
+        raise Refused(f"kubeconfig: {error}", "KubeconfigInvalid") from None
+    return configuration
+
+
 class Kube:
     """One connection pool to the API server."""
 

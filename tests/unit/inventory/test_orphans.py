@@ -303,3 +303,40 @@ async def test_one_job_alone():
     whole = await find(lake, KNOWN, LATER)
     assert (len(whole.orphans), whole.size, whole.oldest) == (2, 10, MODIFIED)
     assert Report().oldest is None
+
+
+# ---------------------------------------------------------------- read once more, when it has been announced
+
+
+async def restorable() -> tuple[Lake, Orphan]:
+    lake = owned()
+    return lake, await one(lake, knows(checkpoints=()))
+
+
+async def test_what_is_still_nobodys_after_its_tombstone_goes():
+    lake, orphan = await restorable()
+    seen = []
+
+    async def again() -> Known:
+        seen.append((tombstone_key(1) in lake.keys, f"{inside(1)}_metadata" in lake.keys))
+        return knows(checkpoints=())
+
+    progress = await remove(lake, orphan, knows(checkpoints=()), LATER, again=again)
+    assert progress.done
+    assert seen == [(True, True)]
+    assert not any(key.startswith((save(1), tombstone_key(1))) for key in lake.keys)
+
+
+@pytest.mark.parametrize("way", ["named", "trouble"])
+async def test_what_somebody_has_come_to_need_stays_whole_and_without_a_tombstone(way):
+    lake, orphan = await restorable()
+    before = dict(lake.keys)
+
+    async def again() -> Known:
+        if way == "trouble":
+            raise RetryLater("no answer")
+        return knows(checkpoints=(), locations={PLACE.uri(inside(1)).rstrip("/")})
+
+    with pytest.raises(RetryLater if way == "trouble" else Refused, match=r"no answer|no orphan any more"):
+        await remove(lake, orphan, knows(checkpoints=()), LATER, again=again)
+    assert lake.keys == before
