@@ -76,17 +76,18 @@ _CLUSTER_OPTIONS = (
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say how Kubernetes is reached; it gets them as one argument `login`."""
-    return _as_one(command, "login", Login, _CLUSTER_OPTIONS)
+    return as_one(command, "login", Login, _CLUSTER_OPTIONS)
 
 
 def s3_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options; it gets them as one argument `remote`."""
-    return _as_one(command, "remote", Remote, _OPTIONS)
+    return as_one(command, "remote", Remote, _OPTIONS)
 
 
-def _as_one(
+def as_one(
     command: Callable[..., Any], argument: str, kind: type, options: tuple[Callable[..., Any], ...]
 ) -> Callable[..., Any]:
+    """Give a command some options; it gets them as one argument, a dataclass whose fields are named as they are."""
     fields = tuple(field.name for field in dataclasses.fields(kind))
 
     def with_one(**given: Any) -> Any:  # noqa: ANN401 - click's own signature

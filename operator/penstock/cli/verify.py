@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.api.duration import parse_duration
 from penstock.cli import location as place
 from penstock.cli.remote import Remote, output_option, s3_options
 from penstock.cli.report import columns, show
+from penstock.cli.user import User, user_options
 
 if TYPE_CHECKING:
     from penstock.verdict import Verification
@@ -17,30 +20,64 @@ if TYPE_CHECKING:
 _NOT_WHOLE = 1
 
 
+def _duration(_context: click.Context, _option: click.Parameter, given: str) -> timedelta:
+    try:
+        return timedelta(milliseconds=parse_duration(given))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command
-@click.argument("location")
+@click.argument("target")
+@click.option(
+    "--timeout",
+    default="2m",
+    show_default=True,
+    callback=_duration,
+    metavar="DURATION",
+    help="How long the operator's answer about a Checkpoint is waited for.",
+)
+@user_options
 @output_option
 @s3_options
-def verify(*, location: str, output: str, remote: Remote) -> None:
+def verify(*, target: str, timeout: timedelta, output: str, user: User, remote: Remote) -> None:
     """Look whether every file that a checkpoint needs is there with its size.
 
-    LOCATION is the directory of a checkpoint or savepoint, or its _metadata file: an s3:// URI. Nothing is written.
+    TARGET is the name of a Checkpoint: then the operator looks, by the annotation penstock.dev/verify, and the answer
+    is in its condition Verified, too. Or it is the s3:// URI of the directory of a checkpoint or savepoint: then this
+    command looks, with your own credentials for S3, and nothing is written.
+
     The exit code is 0 when it is whole, and 1 when it is not or when nobody can say.
     """
+    if "/" not in target:
+        # Imported here: see `user`.
+        from penstock.cli.asking import ask  # noqa: PLC0415
+
+        content = asyncio.run(ask(user, target, timeout))
+        show(content, output, _table)
+        whole = content["whole"]
+    else:
+        seen, directory = _look(target, remote)
+        show(_content(seen, directory), output, _table)
+        whole = seen.whole
+    if not whole:
+        raise click.exceptions.Exit(_NOT_WHOLE)
+
+
+def _look(target: str, remote: Remote) -> tuple[Verification, str]:
     try:
-        found = place.parse(location)
+        found = place.parse(target)
     except ValueError as error:
         raise click.UsageError(str(error), click.get_current_context()) from error
     if found.bucket is None:
-        raise click.UsageError(f"{location} is not an s3:// URI", click.get_current_context())
+        raise click.UsageError(
+            f"{target} is neither the name of a Checkpoint nor an s3:// URI", click.get_current_context()
+        )
     # Imported here: see `remote`.
     from penstock.inventory.verification import verify as look  # noqa: PLC0415
 
     directory = f"s3://{found.bucket}/{found.path.rpartition('/')[0]}"
-    seen = asyncio.run(look(remote.store(found.bucket), directory))
-    show(_content(seen, found.directory), output, _table)
-    if not seen.whole:
-        raise click.exceptions.Exit(_NOT_WHOLE)
+    return asyncio.run(look(remote.store(found.bucket), directory)), found.directory
 
 
 def _content(seen: Verification, directory: str) -> dict[str, Any]:
@@ -58,5 +95,6 @@ def _content(seen: Verification, directory: str) -> dict[str, Any]:
 
 
 def _table(content: dict[str, Any]) -> str:
-    rows = [("Location:", content["location"]), ("Whole:", "yes" if content["whole"] else "no")]
+    named = [("Checkpoint:", content["checkpoint"])] if "checkpoint" in content else []
+    rows = [*named, ("Location:", content["location"]), ("Whole:", "yes" if content["whole"] else "no")]
     return columns([*rows, ("Found:", content["message"])])

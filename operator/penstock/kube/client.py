@@ -55,6 +55,20 @@ async def load_user_configuration(kubeconfig: str | None, context: str | None) -
     return configuration
 
 
+def user_namespace(kubeconfig: str | None, context: str | None) -> str:
+    """The namespace of the context that is named, else of the current one; `default` when it names none.
+
+    Raises:
+        Refused: there is no kubeconfig, or it cannot be used.
+    """
+    try:
+        contexts, current = aio_config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+    except aio_config.ConfigException as error:
+        raise Refused(f"kubeconfig: {error}", "KubeconfigInvalid") from None
+    found = next((each for each in contexts if each["name"] == context), current)
+    return str(found["context"].get("namespace") or "default")
+
+
 class Kube:
     """One connection pool to the API server."""
 
