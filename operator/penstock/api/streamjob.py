@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from penstock.api import constants
-from penstock.api.base import Empty, Model, NameRef, ObjectName
+from penstock.api.base import Empty, Model, NameRef, ObjectName, Time
 from penstock.api.crd import LIST_ATOMIC, LIST_SET, Column, Resource, Rule, rules
 from penstock.api.cron import CRON_MAX_LENGTH, CRON_PATTERN, ZONE_MAX_LENGTH, ZONE_PATTERN
 from penstock.api.duration import Duration, at_least_a_second
@@ -143,13 +143,22 @@ class Override(StrEnum):
     NOT_WHOLE = "NotWhole"  # files of what is started from are missing, or its _metadata cannot be read
 
 
+class AsOf(Model):
+    """A moment in the past."""
+
+    time: Time
+    """RFC 3339 with a time zone, for example 2026-01-31T12:00:00+01:00. Required."""
+
+
 class StartFrom(Model):
-    """From what state the job starts: exactly one of latest, checkpoint and empty."""
+    """From what state the job starts: exactly one of latest, checkpoint, asOf and empty."""
 
     latest: Empty | None = None
     """The newest restorable state of this job. The default: write {}."""
     checkpoint: NameRef | None = None
     """A Checkpoint of this job, or of a deleted one of the same namespace and name."""
+    as_of: AsOf | None = None
+    """The newest Present Checkpoint of this job that was complete at that time."""
     empty: Empty | None = None
     """No state: write {}."""
     override: tuple[Override, ...] | None = Field(default=None, max_length=8, json_schema_extra=LIST_SET)
@@ -158,8 +167,8 @@ class StartFrom(Model):
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "[has(self.latest), has(self.checkpoint), has(self.empty)].exists_one(given, given)",
-            "spec.startFrom needs exactly one of latest: {}, checkpoint: {name: ...} and empty: {}",
+            "[has(self.latest), has(self.checkpoint), has(self.asOf), has(self.empty)].exists_one(given, given)",
+            "spec.startFrom needs exactly one of latest: {}, checkpoint: {name: ...}, asOf: {time: ...} and empty: {}",
         ),
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from penstock.api.base import format_time
 from penstock.api.checkpoint import Checkpoint, Phase
 from penstock.api.streamjob import StartFrom, StreamJob
 from penstock.api.streamjob_status import EndState, StartedFrom, StartKind
@@ -52,6 +54,8 @@ def choose(observed: Observed, wish: StartFrom) -> StartedFrom | Refusal | Unkno
     known = listing.states + tuple(state for ckpt in observed.checkpoints if (state := _imported(ckpt)) is not None)
     if wish.checkpoint is not None:
         return _named(observed, wish.checkpoint.name, known)
+    if wish.as_of is not None:
+        return _as_of(observed, wish.as_of.time, known)
     return _latest(observed, known, any_directory=listing.any_directory)
 
 
@@ -80,6 +84,29 @@ def _named(observed: Observed, name: str, states: tuple[StoredState, ...]) -> St
         where = checkpoint.status.location
         return Refusal("CheckpointDataMissing", f"{field}: nothing complete lies at {where}; {instead}")
     return _from(observed, state, f"spec.startFrom.checkpoint names {name}")
+
+
+def _as_of(observed: Observed, time: datetime, states: tuple[StoredState, ...]) -> StartedFrom | Refusal:
+    """The newest Present one that was complete by then, as far as its data is there."""
+    field = f"spec.startFrom.asOf.time: {format_time(time)}"
+    if time > observed.now:
+        return Refusal("TimeInTheFuture", f"{field} has not come yet; write an earlier one, or startFrom.latest: {{}}")
+    there = {state.location: state for state in states}
+    dated = [
+        (ckpt.status.completion_time, there[ckpt.status.location])
+        for ckpt in observed.checkpoints
+        if ckpt.status.phase is Phase.PRESENT
+        and ckpt.status.completion_time is not None
+        and ckpt.status.location in there
+        and not (ckpt.metadata.terminating or is_being_cleared(ckpt))
+    ]
+    early = [(when, state) for when, state in dated if when <= time]
+    if not early:
+        first = min((when for when, _ in dated), default=None)
+        known = f"the first that there is was complete at {format_time(first)}" if first else "there is none"
+        return Refusal("NothingAsOf", f"{field}: no Checkpoint of this job was complete by then; {known}")
+    _, newest = max(early, key=lambda each: (each[0], each[1].checkpoint_id))
+    return _from(observed, newest, f"the newest that was complete at {format_time(time)}")
 
 
 def _latest(observed: Observed, states: tuple[StoredState, ...], *, any_directory: bool) -> StartedFrom | Refusal:

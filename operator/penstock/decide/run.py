@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from penstock import names
 from penstock.api.checkpoint import Phase, Source
-from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade, StartFrom
+from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade
 from penstock.api.streamjob_status import (
     Applied,
     EndState,
@@ -239,19 +239,24 @@ def _repair(draft: Draft, run: Run, objects: RunObjects) -> None:
 
 def _restart(draft: Draft, run: Run) -> None:
     """`startFrom` or `restartToken` changed: what is to be started from is verified before the job is touched."""
-    wish = draft.job.spec.start_from
-    if wish.latest is None and start.ready(draft, wish, ". The job runs on") is None:
-        return
+    wish, named, then = draft.job.spec.start_from, None, start_value(draft.job)
+    if wish.latest is None:
+        chosen = start.ready(draft, wish, ". The job runs on")
+        if chosen is None:
+            return
+        named = chosen.checkpoint
+        if wish.as_of is not None:
+            # What was verified is what is started from, though the store may hold another answer after the stop.
+            then = {key: value for key, value in then.items() if key != "asOf"} | {"checkpoint": {"name": named}}
     if _cannot_change(draft):
         return
     reason = StopReason.RESTART if wish.latest is not None else StopReason.RESTORE
-    method = StopMethod.CANCEL if _would_be_discarded(draft, run, wish) else _upgrade_method(draft)
-    _stop(draft, run, reason, method, start_value(draft.job))
+    method = StopMethod.CANCEL if _would_be_discarded(draft, run, named) else _upgrade_method(draft)
+    _stop(draft, run, reason, method, then)
 
 
-def _would_be_discarded(draft: Draft, run: Run, wish: StartFrom) -> bool:
-    """Whether the wish is one of the live run's own checkpoints: a stop with a savepoint makes Flink delete them."""
-    named = wish.checkpoint.name if wish.checkpoint else None
+def _would_be_discarded(draft: Draft, run: Run, named: str | None) -> bool:
+    """Whether it is one of the live run's own checkpoints: a stop with a savepoint makes Flink delete them."""
     return any(
         ckpt.metadata.name == named and ckpt.spec.source is Source.RETAINED and ckpt.status.run == run.id
         for ckpt in draft.observed.checkpoints

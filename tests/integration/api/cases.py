@@ -102,8 +102,16 @@ CASES = (
     Case(
         "StreamJob",
         "spec.startFrom needs exactly one of",
-        accepted=({"startFrom": {"checkpoint": {"name": "a.b"}}}, {"startFrom": {"empty": {}}}),
-        refused=({"startFrom": {}}, {"startFrom": {"latest": {}, "empty": {}}}),
+        accepted=(
+            {"startFrom": {"checkpoint": {"name": "a.b"}}},
+            {"startFrom": {"empty": {}}},
+            {"startFrom": {"asOf": {"time": "2026-01-31T12:00:00+01:00"}}},
+        ),
+        refused=(
+            {"startFrom": {}},
+            {"startFrom": {"latest": {}, "empty": {}}},
+            {"startFrom": {"latest": {}, "asOf": {"time": "2026-01-31T12:00:00Z"}}},
+        ),
     ),
     Case(
         "StreamJob",
