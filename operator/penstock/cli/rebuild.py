@@ -74,7 +74,7 @@ def rebuild(
         raise click.exceptions.Exit(_INCOMPLETE)
 
 
-_HEAD = ("NAME", "JOB", "SOURCE", "WRITTEN", "DESCRIPTION", "LOCATION", "")
+_HEAD = ("NAME", "JOB", "SOURCE", "WRITTEN", "DESCRIPTION", "LOCATION", "RESULT")
 
 
 def _table(content: dict[str, Any]) -> str:

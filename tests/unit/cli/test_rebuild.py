@@ -99,7 +99,7 @@ def test_the_table_says_what_would_be_made(lost: Desk) -> None:
     done = lost.run("rebuild", NAMESPACE)
     assert (done.exit_code, done.stderr, lost.changed) == (0, "", [])
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["NAME", "JOB", "SOURCE", "WRITTEN", "DESCRIPTION", "LOCATION"]
+    assert lines[0].split() == ["NAME", "JOB", "SOURCE", "WRITTEN", "DESCRIPTION", "LOCATION", "RESULT"]
     assert [line.split()[:3] for line in lines[1:3]] == [["counter-stop-1", JOB, "Stop"], ["before", JOB, "Manual"]]
     assert lines[2].endswith(f"2026-01-31T11:00:00Z   before the move   {savepoint(1)}   would be made")
     assert lines[4:] == [
