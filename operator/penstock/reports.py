@@ -6,6 +6,7 @@ A queue of its own with one worker: it takes as long as it takes and delays neit
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from penstock import clock
@@ -30,6 +31,8 @@ _NOT_READY_SECONDS = 60.0
 _TROUBLE_SECONDS = 300.0
 _CHECKED_EVERY = timedelta(hours=6)
 """How old `checkedAt` may become while nothing changes: written at every look it would be a write for nothing."""
+_SETTLED_AFTER = timedelta(hours=1)
+"""What was written to later is not counted."""
 _WRITES = 3
 
 
@@ -84,6 +87,8 @@ async def report(world: World, name: str) -> float | None:
 
 
 def _figures(found: Report, now: datetime) -> Orphans:
+    # What Kubernetes knows was read before the store: what was made in between has an owner that was not seen.
+    found = replace(found, orphans=tuple(each for each in found.orphans if each.newest <= now - _SETTLED_AFTER))
     for why in found.unread:
         log.warning("not looked at for orphans: %s", why)
     return Orphans(

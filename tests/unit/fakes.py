@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,6 +75,11 @@ class FakeKube:
             and wanted.items() <= (each["metadata"].get("labels") or {}).items()
             and (not job or each["spec"]["jobRef"]["name"] == job)
         ]
+
+    async def pages(self, resource: Resource, namespace: str | None, **more: Any) -> AsyncIterator[list[Manifest]]:
+        found = await self.find(resource, namespace, **more)
+        for item in found:
+            yield [item]
 
     async def apply(self, manifest: Manifest) -> Manifest:
         resource = resource_of(manifest)

@@ -59,6 +59,12 @@ async def test_what_is_somebodys_is_not(held):
     }
 
 
+async def test_what_was_written_within_the_hour_is_not_counted(held):
+    held.now -= timedelta(minutes=1)
+    await report(held.world, "main")
+    assert held.status["orphans"]["count"] == 0
+
+
 async def test_the_next_look_comes_when_the_setting_says(held):
     held.world.settings = Settings(orphans_seconds=7)
     assert await report(held.world, "main") == 7

@@ -18,6 +18,9 @@ LABEL_COMPONENT: Final = "penstock.dev/component"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "penstock"
 
+ANNOTATION_REBUILT_FROM: Final = "penstock.dev/rebuilt-from"
+"""On a Checkpoint that `penstock rebuild` has made: the location that it stands for. It is found there, or it fails."""
+
 # One finalizer a kind, each named after what must be gone before the object may go.
 FINALIZER_RUN: Final = "penstock.dev/run"
 FINALIZER_DATA: Final = "penstock.dev/data"

@@ -119,7 +119,8 @@ class Orphans(Model):
     """What lies in the store and belongs to nobody any more: its object is gone, or it was never completed."""
 
     count: int | None = None
-    """How many directories and unfinished deletions; `penstock orphans` lists them."""
+    """How many directories and unfinished deletions; `penstock orphans` lists them. What was written to within an hour
+    is not counted."""
     bytes: int | None = None
     """Their size, in bytes."""
     size_text: str | None = None

@@ -10,6 +10,7 @@ import click
 
 from penstock.cli.inspect import inspect
 from penstock.cli.orphans import orphans
+from penstock.cli.rebuild import adopt, rebuild
 from penstock.cli.verify import verify
 from penstock.errors import PenstockError
 
@@ -54,8 +55,10 @@ def penstock(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+penstock.add_command(adopt)
 penstock.add_command(inspect)
 penstock.add_command(orphans)
+penstock.add_command(rebuild)
 penstock.add_command(verify)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
-from pydantic import ValidationError
+from datetime import timedelta
 
 from penstock import names
 from penstock.api import constants
-from penstock.api.checkpoint import Checkpoint, CheckpointStatus, Phase, Source
+from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.duration import display_duration, parse_duration
 from penstock.api.quantity import display_bytes
 from penstock.api.streamjob import StreamJobSpec
 from penstock.api.streamjob_status import LastError, StopIntent
 from penstock.clock import from_millis
-from penstock.decide import clearing, imported, report, retained, schedule, verification
+from penstock.decide import clearing, imported, notes, report, retained, schedule, verification
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
 from penstock.flink.answers import CheckpointStats, Completed, FlinkJob, InProgress, NotTriggered, TriggerFailed
@@ -75,21 +73,27 @@ def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     if checkpoint.spec.source is Source.RETAINED:
         if not retained.proceed(draft, checkpoint):
-            _fail(
-                draft, checkpoint, "NotFound", "spec.origin.checkpointId is missing: make it again with Flink's number"
-            )
-        return
-    if checkpoint.spec.source is Source.IMPORTED:
+            missing = "spec.origin.checkpointId is missing: make it again with Flink's number"
+            _fail(draft, checkpoint, "NotFound", missing)
+    elif checkpoint.spec.source is Source.IMPORTED:
         _imported(draft, checkpoint)
-        return
+    else:
+        _looked_up(draft, checkpoint)
+
+
+def _looked_up(draft: Draft, checkpoint: Checkpoint) -> None:
+    """A savepoint without status: it is found again, or it is to be taken, or it is nothing any more."""
     listing = draft.observed.listing
     if not isinstance(listing, JobListing):
         draft.wake(2)
         return
-    found = _found_again(draft, checkpoint, listing)
+    found = notes.found_again(draft, checkpoint, listing)
     if found is not None:
         _present(draft, checkpoint, found, None)
         draft.say("Normal", "Found", f"found again in the store at {found.location}", checkpoint)
+        return
+    if notes.rebuilt_from(checkpoint) is not None:
+        _not_there(draft, checkpoint)
         return
     intent = draft.status.intent
     if isinstance(intent, StopIntent) and intent.checkpoint == checkpoint.metadata.name:
@@ -102,20 +106,10 @@ def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:
         _fail(draft, checkpoint, "NotFound", f"the store holds nothing of this Checkpoint of run {origin}")
 
 
-def _found_again(draft: Draft, checkpoint: Checkpoint, listing: JobListing) -> StoredState | None:
-    """The complete savepoint that was taken for this Checkpoint: its uid's directory, or a note with its name."""
-    claimed = {other.status.location for other in draft.observed.checkpoints if other.status.location}
-    name = checkpoint.metadata.name
-    uids = {other.metadata.uid for other in draft.observed.checkpoints if other.metadata.name != name}
-    candidates = [
-        state
-        for state in listing.states
-        if state.savepoint
-        and state.location not in claimed
-        and state.note.get("checkpoint") == name
-        and state.note.get("uid") not in uids
-    ]
-    return max(candidates, key=lambda state: (state.modified, state.checkpoint_id), default=None)
+def _not_there(draft: Draft, checkpoint: Checkpoint) -> None:
+    """One that stands for data which was there before it: a new savepoint would be something else under its name."""
+    where = notes.rebuilt_from(checkpoint)
+    _fail(draft, checkpoint, "NotFound", f"made anew for {where}, which is not in the store of the job: delete this")
 
 
 def _imported(draft: Draft, checkpoint: Checkpoint) -> None:
@@ -128,6 +122,9 @@ def _pending(draft: Draft, checkpoint: Checkpoint) -> None:
     """Waits until the job runs, nothing else is being taken and no stop is under way."""
     if checkpoint.spec.source is Source.IMPORTED:
         _imported(draft, checkpoint)
+        return
+    if notes.rebuilt_from(checkpoint) is not None:
+        _not_there(draft, checkpoint)
         return
     reason = _why_not_now(draft)
     if reason:
@@ -302,7 +299,11 @@ def _wait(draft: Draft, checkpoint: Checkpoint, reason: str) -> None:
 
 def _present(draft: Draft, checkpoint: Checkpoint, state: StoredState, stats: CheckpointStats | None) -> None:
     """Complete: every column of the table is filled from what Flink and the store say."""
-    begun = from_millis(stats.trigger_millis) if stats else _noted(state) or draft.status_of(checkpoint).trigger_time
+    begun = (
+        from_millis(stats.trigger_millis)
+        if stats
+        else notes.trigger_time(state) or draft.status_of(checkpoint).trigger_time
+    )
     ended = from_millis(stats.ack_millis) if stats else state.modified
     begun = begun or ended
     # The store's times are whole seconds: what is shorter cannot be told, and is left out rather than shown as 0.
@@ -325,38 +326,10 @@ def _present(draft: Draft, checkpoint: Checkpoint, state: StoredState, stats: Ch
     status = draft.status_of(checkpoint)
     if status.target_directory is None:  # found again: what was known of it lies in its note
         place = draft.observed.store.place
-        update |= _told_by(state)
+        update |= notes.told_by(state)
         update["target_directory"] = place.uri(state.target_directory) if place else None
         update["store"] = draft.job.spec.checkpoints.store
     draft.set_checkpoint(checkpoint, **update)
-
-
-_NOTED = {
-    "jobVersion": "job_version",
-    "format": "format",
-    "flinkVersion": "flink_version",
-    "triggerId": "trigger_id",
-}
-
-
-def _told_by(state: StoredState) -> dict[str, object]:
-    """What the note beside a savepoint says, each field only when it can be one: a job's pods may write there, too."""
-    told: dict[str, object] = {}
-    for key, field in _NOTED.items():
-        try:
-            told[field] = getattr(CheckpointStatus.model_validate({key: state.note.get(key)}), field)
-        except ValidationError:
-            told[field] = None
-    return told
-
-
-def _noted(state: StoredState) -> datetime | None:
-    text = state.note.get("triggerTime")
-    try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return found if found is None or found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _fail(draft: Draft, checkpoint: Checkpoint, reason: str, message: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from penstock import names
@@ -53,78 +53,92 @@ def known_of(listed: Listed) -> Known:
     Raises:
         Refused: one of them cannot be read (`Unreadable`).
     """
-    found = _Found()
-    checkpoints = [_read(Checkpoint, item) for item in listed.checkpoints]
-    runs = {(each.metadata.namespace, each.metadata.name): _run_of(each) for each in checkpoints}
-    for checkpoint in checkpoints:
-        found.checkpoint(checkpoint)
-    for item in listed.stream_jobs:
-        found.stream_job(_read(StreamJob, item), runs)
-    for item in (*listed.checkpoints, *listed.stream_jobs):
-        # Messages are for people: one that quotes a place does not need it.
-        found.locations.update(_uris(item, without=("message", "managedFields")))
+    gathered = Gathered()
+    gathered.checkpoints(listed.checkpoints)
+    gathered.stream_jobs(listed.stream_jobs)
     for kind, items in (("Job", listed.jobs), ("Pod", listed.pods), ("ConfigMap", listed.config_maps)):
+        gathered.owned(kind, items)
+    return gathered.known()
+
+
+class Gathered:
+    """What the objects know that were handed in so far, in any number of calls; Checkpoints before StreamJobs.
+
+    The objects are not kept: pods and their managed fields are large, and there may be thousands of them.
+    """
+
+    def __init__(self) -> None:
+        self._checkpoints: set[str] = set()
+        self._busy: set[str] = set()
+        self._locations: set[str] = set()
+        self._runs: set[str] = set()
+        self._live: set[str] = set()
+        self._runs_of: dict[tuple[str, str], frozenset[str]] = {}
+        """The runs of each Checkpoint, by namespace and name."""
+
+    def checkpoints(self, items: Iterable[Manifest]) -> None:
+        """Take in Checkpoints."""
         for item in items:
-            found.owned(kind, item)
-    return found.known()
+            checkpoint = _read(Checkpoint, item)
+            meta, runs = checkpoint.metadata, _runs_of(checkpoint)
+            self._runs_of[meta.namespace, meta.name] = runs
+            self._checkpoints.add(meta.uid)
+            if _is_busy(checkpoint):
+                self._busy.add(meta.uid)
+                self._live.update(runs)
+            self._named(item)
 
+    def stream_jobs(self, items: Iterable[Manifest]) -> None:
+        """Take in StreamJobs."""
+        for item in items:
+            self._stream_job(_read(StreamJob, item))
+            self._named(item)
 
-@dataclass
-class _Found:
-    """What was found so far."""
+    def owned(self, kind: str, items: Iterable[Manifest]) -> None:
+        """Take in objects of runs: Jobs, Pods or ConfigMaps."""
+        for item in items:
+            run = (item["metadata"].get("labels") or {}).get(constants.LABEL_RUN)
+            if run is None:
+                continue
+            if not names.is_run(run):
+                raise _unreadable(kind, item, f"its label {constants.LABEL_RUN} is {run!r}, which is no run")
+            (self._runs if _has_ended(kind, item) else self._live).add(run)
+            # A restore path stands in a command, in a file or in an annotation.
+            self._named(item)
 
-    checkpoints: set[str] = field(default_factory=set)
-    busy: set[str] = field(default_factory=set)
-    locations: set[str] = field(default_factory=set)
-    runs: set[str] = field(default_factory=set)
-    live: set[str] = field(default_factory=set)
+    def known(self) -> Known:
+        """All that they know."""
+        return Known(
+            frozenset(self._checkpoints),
+            frozenset(self._busy),
+            frozenset(self._locations),
+            frozenset(self._runs | self._live),
+            frozenset(self._live),
+        )
 
-    def checkpoint(self, checkpoint: Checkpoint) -> None:
-        uid = checkpoint.metadata.uid
-        self.checkpoints.add(uid)
-        if _is_busy(checkpoint):
-            self.busy.add(uid)
-            self.live.update(_run_of(checkpoint))
-
-    def stream_job(self, job: StreamJob, runs: Mapping[tuple[str, str], frozenset[str]]) -> None:
+    def _stream_job(self, job: StreamJob) -> None:
         status = job.status
         following: list[dict[str, Any] | None] = []
         if status.run is not None:
             # Until it was swept nobody has looked at what an ended run has left.
             over = status.run.ended_at is not None and status.run.swept
-            (self.runs if over else self.live).add(status.run.id)
+            (self._runs if over else self._live).add(status.run.id)
             following.append(status.run.next_start_from)
         if status.started_from is not None and status.started_from.run:
-            self.runs.add(status.started_from.run)
+            self._runs.add(status.started_from.run)
         if status.intent is not None:
-            self.live.add(status.intent.run)
+            self._live.add(status.intent.run)
             if isinstance(status.intent, StartIntent):
-                self.live.update(filter(None, [status.intent.started_from.run]))
+                self._live.update(filter(None, [status.intent.started_from.run]))
             else:
                 following.append(status.intent.next_start_from)
         for start in following:
             name = ((start or {}).get("checkpoint") or {}).get("name")
-            self.live.update(runs.get((job.metadata.namespace, str(name)), ()))
+            self._live.update(self._runs_of.get((job.metadata.namespace, str(name)), ()))
 
-    def owned(self, kind: str, item: Manifest) -> None:
-        meta = item["metadata"]
-        run = (meta.get("labels") or {}).get(constants.LABEL_RUN)
-        if run is None:
-            return
-        if not names.is_run(run):
-            raise _unreadable(kind, item, f"its label {constants.LABEL_RUN} is {run!r}, which is no run")
-        (self.runs if _has_ended(kind, item) else self.live).add(run)
-        # A restore path stands in a command, in a file or in an annotation.
-        self.locations.update(_uris(item, without=("managedFields", "message")))
-
-    def known(self) -> Known:
-        return Known(
-            frozenset(self.checkpoints),
-            frozenset(self.busy),
-            frozenset(self.locations),
-            frozenset(self.runs | self.live),
-            frozenset(self.live),
-        )
+    def _named(self, item: Manifest) -> None:
+        # Messages are for people: one that quotes a place does not need it.
+        self._locations.update(_uris(item, without=("message", "managedFields")))
 
 
 def _read(kind: type[_M], item: Manifest) -> _M:
@@ -141,7 +155,7 @@ def _unreadable(kind: str, item: Manifest, why: str) -> Refused:
     return Refused(msg, constants.UNREADABLE)
 
 
-def _run_of(checkpoint: Checkpoint) -> frozenset[str]:
+def _runs_of(checkpoint: Checkpoint) -> frozenset[str]:
     origin = checkpoint.spec.origin
     return frozenset(filter(None, (checkpoint.status.run, origin.run if origin else None)))
 

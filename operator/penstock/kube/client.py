@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -87,20 +88,25 @@ class Kube:
         self, resource: Resource, namespace: str | None, *, labels: str | None = None, fields: str | None = None
     ) -> list[Manifest]:
         """All objects that match, in pages of 500, read live."""
+        return [item async for page in self.pages(resource, namespace, labels=labels, fields=fields) for item in page]
+
+    async def pages(
+        self, resource: Resource, namespace: str | None, *, labels: str | None = None, fields: str | None = None
+    ) -> AsyncIterator[list[Manifest]]:
+        """The same, one page after the other: all of them are of one moment."""
         query: list[tuple[str, str]] = [("limit", str(_PAGE))]
         if labels:
             query.append(("labelSelector", labels))
         if fields:
             query.append(("fieldSelector", fields))
-        items: list[Manifest] = []
         token = ""
         while True:
             page = [*query, ("continue", token)] if token else query
-            answer = await self._request("GET", resource.path(namespace), query=page)
-            items += (answer or {}).get("items", [])
-            token = (answer or {}).get("metadata", {}).get("continue", "")
+            answer = await self._request("GET", resource.path(namespace), query=page) or {}
+            yield answer.get("items") or []
+            token = answer.get("metadata", {}).get("continue", "")
             if not token:
-                return items
+                return
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply under Penstock's field manager; the fields given are taken over from others."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from penstock.api import constants
-from penstock.inventory.known import Listed, known_of
+from penstock.inventory.known import Gathered
 from penstock.inventory.leftovers import Known
 from penstock.kube import resources
 from penstock.kube.client import Kube
@@ -20,10 +20,13 @@ async def read_known(kube: Kube) -> Known:
         Refused: the right is missing, or an object cannot be read (`Unreadable`): nothing is known to be nobody's then.
         RetryLater, Stale: the API server did not answer, or not to the end.
     """
-    listed = await asyncio.gather(
-        kube.find(resources.STREAM_JOBS, None),
-        kube.find(resources.CHECKPOINTS, None),
-        *(kube.find(each, None, labels=_OURS) for each in (resources.JOBS, resources.PODS, resources.CONFIG_MAPS)),
-    )
-    # Off the loop: a thousand jobs take it most of a second, and every job's pass would wait.
-    return await asyncio.to_thread(known_of, Listed(*listed))
+    gathered = Gathered()
+    # One page in memory at a time, and off the loop: a thousand jobs take it most of a second.
+    async for page in kube.pages(resources.CHECKPOINTS, None):
+        await asyncio.to_thread(gathered.checkpoints, page)
+    async for page in kube.pages(resources.STREAM_JOBS, None):
+        await asyncio.to_thread(gathered.stream_jobs, page)
+    for resource in (resources.JOBS, resources.PODS, resources.CONFIG_MAPS):
+        async for page in kube.pages(resource, None, labels=_OURS):
+            await asyncio.to_thread(gathered.owned, resource.kind, page)
+    return gathered.known()
