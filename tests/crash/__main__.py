@@ -10,9 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.crash import broken, report, runner
+from tests.crash import broken, machine, report, runner
 from tests.crash.run import Lab
 from tests.crash.scenarios import SCENARIOS
+
+STEPS = 10_000
 
 
 async def crash(options: argparse.Namespace, folder: Path) -> int:
@@ -56,11 +58,17 @@ def main() -> int:
     parser.add_argument("--broken", default="", choices=["", *broken.WAYS], help="break the operator on purpose")
     parser.add_argument("--verbose", action="store_true", help="list the effects")
     parser.add_argument("--keep", type=Path, help="folder for logs and data, kept; default: a temporary one")
+    parser.add_argument("--steps", type=int, help=f"of the references machine; default: {STEPS:,} when all is played")
     options = parser.parse_args()
+    whole = not (options.scenario or options.only or options.broken)
+    steps = options.steps if options.steps is not None else STEPS * whole
+    sound = machine.walk(steps) if steps else True
     if options.keep:
-        return asyncio.run(crash(options, options.keep))
-    with tempfile.TemporaryDirectory(prefix="penstock-crash-") as folder:
-        return asyncio.run(crash(options, Path(folder)))
+        wrong = asyncio.run(crash(options, options.keep))
+    else:
+        with tempfile.TemporaryDirectory(prefix="penstock-crash-") as folder:
+            wrong = asyncio.run(crash(options, Path(folder)))
+    return wrong if sound else 1
 
 
 if __name__ == "__main__":
