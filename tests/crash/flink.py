@@ -111,6 +111,8 @@ class Flink:
         """All that ever started, in order: what the end state compares."""
         self.refusals = 0
         """How many of the next savepoints fail for a passing reason, and leave a part behind."""
+        self.ahead_millis = 0
+        """How far Flink's clock is ahead: a job whose checkpoint is of later has worked for as long."""
         self._lock = asyncio.Lock()
 
     async def start(self, host: str, job: Job) -> None:
@@ -252,7 +254,7 @@ class Flink:
         job.number += 1
         directory = f"{job.checkpoint_dir}/{job.run}/chk-{job.number}"
         await self.store.put(f"{key_of(directory)}/_metadata", metadata(job.number))
-        _record(job, directory, savepoint=False)
+        self._record(job, directory, savepoint=False)
         retained = [each for each in job.history if not each["is_savepoint"] and not each["discarded"]]
         for entry in retained[: -job.num_retained]:
             entry["discarded"] = True
@@ -274,9 +276,28 @@ class Flink:
         await self.store.put(f"{key_of(location)}/_metadata", metadata(job.number))
         operation.location = location
         job.savepoints.append(location)
-        _record(job, location, savepoint=True)
+        self._record(job, location, savepoint=True)
         if operation.stop:
             await self._end(job, "FINISHED")
+
+    def _record(self, job: Job, location: str, *, savepoint: bool) -> None:
+        ended = _now() + self.ahead_millis
+        job.history.append(
+            {
+                "id": job.number,
+                "status": "COMPLETED",
+                "is_savepoint": savepoint,
+                "savepointFormat": "CANONICAL" if savepoint else None,
+                "checkpoint_type": "SAVEPOINT" if savepoint else "CHECKPOINT",
+                "trigger_timestamp": ended - DURATION,
+                "latest_ack_timestamp": ended,
+                "end_to_end_duration": DURATION,
+                "state_size": 1000,
+                "checkpointed_size": 1000,
+                "external_path": location,
+                "discarded": False,
+            }
+        )
 
     async def _end(self, job: Job, state: str, failure: str = "") -> None:
         """The job ends for good. A finished one takes its retained checkpoints along, whatever their retention says."""
@@ -299,26 +320,6 @@ def _failure(job: Job, run: str) -> str:
     if run != job.run or job.terminal:
         return f"org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job ({run})"
     return _NOT_ALL_RUN
-
-
-def _record(job: Job, location: str, *, savepoint: bool) -> None:
-    ended = _now()
-    job.history.append(
-        {
-            "id": job.number,
-            "status": "COMPLETED",
-            "is_savepoint": savepoint,
-            "savepointFormat": "CANONICAL" if savepoint else None,
-            "checkpoint_type": "SAVEPOINT" if savepoint else "CHECKPOINT",
-            "trigger_timestamp": ended - DURATION,
-            "latest_ack_timestamp": ended,
-            "end_to_end_duration": DURATION,
-            "state_size": 1000,
-            "checkpointed_size": 1000,
-            "external_path": location,
-            "discarded": False,
-        }
-    )
 
 
 def _overview(job: Job) -> dict[str, Any]:

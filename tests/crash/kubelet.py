@@ -75,6 +75,27 @@ class World:
         self.flink.kill(f"{name}.{self._namespace}.svc")
         await self._api.delete(resources.PODS, self._namespace, f"{name}-pod")
 
+    # ------------------------------------------------------------ what goes wrong
+
+    async def lose(self, resource: resources.Resource, name: str) -> None:
+        """Somebody deletes an object of a run, and its pods go with it."""
+        if resource in (resources.JOBS, resources.DEPLOYMENTS):
+            await self._deleted(name)  # before it, so that the real garbage collector finds nothing left to collect
+        await self._api.delete(resource, self._namespace, name)
+
+    async def fail_manager(self, name: str) -> None:
+        """A JobManager's process ends with an error; its Job counts that, and lets time pass before the next pod."""
+        self.flink.kill(f"{name}.{self._namespace}.svc")
+        await self._api.patch(resources.JOBS, self._namespace, name, {"status": {"failed": 1}}, "status")
+        await self._api.patch(resources.PODS, self._namespace, f"{name}-pod", {"status": {"phase": "Failed"}}, "status")
+
+    async def add_failed_pod(self, name: str, suffix: str) -> None:
+        """A pod of a JobManager's Job that has failed at some time."""
+        owner = await self._api.get(resources.JOBS, self._namespace, name)
+        assert owner is not None
+        kind = {"apiVersion": resources.JOBS.api_version, "kind": resources.JOBS.kind}
+        await self._make_pod(f"{name}-{suffix}", kind | owner, "Failed")
+
     # ------------------------------------------------------------ a JobManager's pod
 
     async def _start(self, owner: Manifest) -> bool:

@@ -28,6 +28,10 @@ BUCKET = "crash"
 KEYS = ("crash-harness", "crash-harness-secret")
 _READY_SECONDS = 60
 _OPERATOR_USER = "system:serviceaccount:penstock-system:penstock"
+_FORMATS = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/format/enum/-"
+LATER_FORMAT = "Incremental"
+"""A format that only the CRD knows, as that of a later version does after the operator was rolled back."""
+_LATER = {"op": "add", "path": _FORMATS, "value": LATER_FORMAT}
 _CONTROLLERS = "garbage-collector-controller"
 """Pods, ReplicaSets and the like are the harness's part (`kubelet.py`); collecting owned objects is the real one's."""
 
@@ -143,6 +147,7 @@ class Plane:
             await asyncio.to_thread(subprocess.run, command, input=given.encode(), check=True, capture_output=True)
 
         await run("apply", "--server-side", "-f", str(ROOT / "crds"), "-f", str(ROOT / "manifests/admission"))
+        await run("patch", "crd", "checkpoints.penstock.dev", "--type=json", "-p", json.dumps([_LATER]))
         text = (ROOT / "manifests/operator/operator.yaml").read_text()
         kinds = ("Namespace", "ClusterRole", "ClusterRoleBinding")
         rights = [each for each in yaml.safe_load_all(text) if each and each["kind"] in kinds]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import get_args
 
+from penstock.model import Effect
 from tests.crash.runner import Learned, Outcome
 
 
@@ -17,6 +19,11 @@ def table(learned: Sequence[Learned], outcomes: Sequence[Outcome]) -> str:
         mean = sum(outcome.seconds for outcome in own) / len(own) if own else 0.0
         lines.append(f"{each.scenario.name:<12}{len(each.effects):>8}{len(own):>8}{wrong:>13}{mean:>17.1f}")
     return "\n".join(lines)
+
+
+def unreached(learned: Sequence[Learned]) -> list[str]:
+    """Effects of the operator, by the names of their classes, that no scenario has: they have no point."""
+    return sorted({each.__name__ for each in get_args(Effect)}.difference(*(each.kinds for each in learned)))
 
 
 def last_line(learned: Sequence[Learned], outcomes: Sequence[Outcome]) -> str:

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from tests.crash.servers import Api, Bucket
 Manifest = dict[str, Any]
 _LOOK_SECONDS = 0.1
 _LOOK_ALL_THE_SAME_SECONDS = 1.0
+SETTLED_SECONDS = 1.2
+"""How long nothing may be written before a state counts: the operator's polls are a second apart."""
 _CREDENTIALS = "store-credentials"
 
 
@@ -177,19 +180,76 @@ class Run:
 
     async def take(self, name: str) -> None:
         """Create a Checkpoint, and wait until it is Present."""
-        manifest = {"metadata": {"name": name}, "spec": {"jobRef": {"name": "flow"}, "description": f"the {name} one"}}
-        await self._lab.api.create(resources.CHECKPOINTS, self.namespace, manifest)
+        await self.ask(name)
         await self.until_phase(name, "Present")
+
+    async def ask(self, name: str, **more: Any) -> None:
+        """Create a Checkpoint."""
+        spec = {"jobRef": {"name": "flow"}, "description": f"the {name} one"} | more
+        manifest = {"metadata": {"name": name}, "spec": spec}
+        await self._lab.api.create(resources.CHECKPOINTS, self.namespace, manifest)
 
     async def delete(self, resource: resources.Resource, name: str) -> None:
         """Delete an object, and wait until it is gone."""
+        await self._lab.api.delete(resource, self.namespace if resource.namespaced else None, name)
+        await self.until_gone(resource, name)
+
+    async def until_gone(self, resource: resources.Resource, name: str) -> None:
+        """Wait until an object is gone."""
         space = self.namespace if resource.namespaced else None
-        await self._lab.api.delete(resource, space, name)
 
         async def gone() -> bool:
             return await self._lab.api.get(resource, space, name) is None
 
         await self.until(f"{resource.kind} {name} is gone", gone)
+
+    async def lose(self, resource: resources.Resource, name: str) -> None:
+        """Delete an object of the run, and wait until there is one again and nothing more is written."""
+        before = await self._lab.api.get(resource, self.namespace, name) or {}
+        await self.world.lose(resource, name)
+
+        async def again() -> bool:
+            found = await self._lab.api.get(resource, self.namespace, name)
+            return found is not None and found["metadata"]["uid"] != before["metadata"]["uid"]
+
+        await self.until(f"{resource.kind} {name} is there again", again)
+        await self.settle()
+
+    async def schedule_once(self, seconds: float) -> None:
+        """Give the job a schedule whose next time is the first minute after so many seconds, and then a year later."""
+        minute = datetime.now(UTC) + timedelta(seconds=seconds + 60)
+        cron = f"{minute.minute} {minute.hour} {minute.day} {minute.month} *"
+        await self.edit_job(checkpoints={"schedule": {"cron": cron}})
+
+    async def until_scheduled(self, seconds: float) -> None:
+        """Wait until the schedule has made its Checkpoint, and that is Present."""
+
+        async def present() -> bool:
+            found = await self._lab.api.find(resources.CHECKPOINTS, self.namespace)
+            own = [each for each in found if each["spec"].get("source") == "Schedule"]
+            return any((each.get("status") or {}).get("phase") == "Present" for each in own)
+
+        await self.until("the scheduled Checkpoint is Present", present, seconds)
+
+    async def until_checkpoint(self, number: int) -> None:
+        """Wait until the job's status tells of this checkpoint of Flink."""
+
+        async def told() -> bool:
+            found = await self._lab.api.get(resources.STREAM_JOBS, self.namespace, "flow") or {}
+            latest = (found.get("status") or {}).get("latestCheckpoint") or {}
+            return bool(latest.get("checkpointId") == number)
+
+        await self.until(f"the job tells of checkpoint {number}", told)
+
+    async def until_stalled(self, name: str) -> None:
+        """Wait until a Checkpoint says that it cannot be used."""
+
+        async def stalled() -> bool:
+            found = await self._lab.api.get(resources.CHECKPOINTS, self.namespace, name) or {}
+            conditions = (found.get("status") or {}).get("conditions", [])
+            return any(each["type"] == "Stalled" and each["status"] == "True" for each in conditions)
+
+        await self.until(f"Checkpoint {name} is Stalled", stalled)
 
     async def until_collected(self) -> None:
         """Wait until the garbage collector has taken what the StreamJob owned."""
@@ -254,6 +314,16 @@ class Run:
         lab = self._lab
         seen = await snapshot.take(lab.api, lab.bucket, self.world.flink, self.namespace, self.choke.address)
         return snapshot.text_of(seen, errors=errors)
+
+    async def settle(self) -> None:
+        """Wait until nothing has been written for a while."""
+        while self.quiet_seconds < SETTLED_SECONDS:  # noqa: ASYNC110 - quiet is the absence of events
+            await asyncio.sleep(SETTLED_SECONDS - self.quiet_seconds + 0.01)
+
+    def object_name(self, part: str) -> str:
+        """Name of an object of the only run that was ever started."""
+        (job,) = {each.cluster for each in self.world.flink.started}
+        return f"{job}-{part}"
 
     @property
     def quiet_seconds(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -15,12 +16,12 @@ from tests.crash.faults import ERRORS, KILLS, Fault
 from tests.crash.run import Lab, Run
 from tests.crash.scenarios import Scenario
 
-_SETTLED_SECONDS = 1.2
-"""How long nothing may be written before the end state counts: the operator's polls are a second apart."""
 _PATIENCE_SECONDS = 60.0
 """How long an end state may differ before it is a divergence: as long as pauses after failures last."""
 QUIET_SECONDS = 30.0
 """Once a scenario no write may follow for so long."""
+_CARRIED_OUT = re.compile(r" penstock\.reconcile \S+: (\w+)$", re.MULTILINE)
+"""What the loop logs of each effect before it is carried out: from a request's name alone nobody knows which it is."""
 
 
 @dataclass
@@ -46,6 +47,8 @@ class Learned:
     """The same, without what may rightly tell of an injected error."""
     effects: tuple[Effect, ...]
     problems: list[str] = field(default_factory=list)
+    kinds: frozenset[str] = frozenset()
+    """Names of the `model.Effect`s that were carried out."""
     broken: str = ""
     """How the operator was broken on purpose; empty: not at all."""
 
@@ -71,18 +74,20 @@ async def _without_faults(run: Run, scenario: Scenario, quiet_seconds: float, *,
     try:
         await run.open(whole=whole)
         await scenario.prepare(run)
-        await _settle(run)
+        await run.settle()
         run.choke.arm(None)
+        before = run.log.stat().st_size
         await scenario.act(run)
-        await _settle(run)
+        await run.settle()
         effects = tuple(run.choke.effects)
+        kinds = frozenset(_CARRIED_OUT.findall(run.log.read_bytes()[before:].decode()))
         text, error_text = await run.look(), await run.look(errors=True)
         await asyncio.sleep(max(0.0, quiet_seconds - run.quiet_seconds))
         late = run.choke.effects[len(effects) :]
         if late:
             problems.append(f"written within {quiet_seconds:.0f} s after the end: {', '.join(map(str, late))}")
         problems += _complaints(run)
-        return Learned(scenario, text, error_text, effects, problems)
+        return Learned(scenario, text, error_text, effects, problems, kinds)
     except (TimeoutError, RuntimeError) as error:
         return Learned(scenario, "", "", (), [f"without faults: {error}; the operator's log is {run.log}"])
     finally:
@@ -98,7 +103,7 @@ async def play(lab: Lab, learned: Learned, fault: Fault) -> Outcome:
     try:
         await run.open()
         await scenario.prepare(run)
-        await _settle(run)
+        await run.settle()
         run.choke.arm(fault)
         await scenario.act(run)
         outcome.problem = await _compare(run, expected, errors=not fault.way.kills)
@@ -122,16 +127,11 @@ def _complaints(run: Run) -> list[str]:
     return [*run.world.violations, *run.choke.problems, *ended]
 
 
-async def _settle(run: Run) -> None:
-    while run.quiet_seconds < _SETTLED_SECONDS:  # noqa: ASYNC110 - quiet is the absence of events
-        await asyncio.sleep(_SETTLED_SECONDS - run.quiet_seconds + 0.01)
-
-
 async def _compare(run: Run, expected: str, *, errors: bool) -> str:
     """Wait for the expected end state; what differs when it does not come."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
-        await _settle(run)
+        await run.settle()
         text = await run.look(errors=errors)
         if text == expected:
             return ""
@@ -159,6 +159,11 @@ def points(learned: Learned, errors: float, seed: int) -> list[Fault]:
 def every(faults: Sequence[Fault], step: int) -> list[Fault]:
     """Every so many-th of them, always the same; a step that is no multiple of the ways goes through them all."""
     return list(faults[step // 2 :: step])
+
+
+def waiting_first(work: Iterable[tuple[Learned, Fault]]) -> list[tuple[Learned, Fault]]:
+    """Those first that wait for the clock: they cost nothing meanwhile, and the others need not wait for them."""
+    return sorted(work, key=lambda item: not item[0].scenario.waits)
 
 
 async def play_all(

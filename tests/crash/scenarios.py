@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from penstock.kube import resources
+from tests.crash.plane import LATER_FORMAT
 from tests.crash.run import Run
 
 Play = Callable[[Run], Awaitable[None]]
+_AHEAD_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class Scenario:
     prepare: Play
     act: Play
     """Returns when what the user wanted is so."""
+    waits: bool = False
+    """Whether it waits for the clock for longer than it does anything."""
 
 
 async def _nothing(_: Run) -> None:
@@ -97,6 +102,48 @@ async def _delete(run: Run) -> None:
     await run.until_collected()
 
 
+async def _scheduled(run: Run) -> None:
+    # Long enough for an operator that dies at its first write to be back before the minute comes.
+    await run.schedule_once(_AHEAD_SECONDS)
+    await run.until_scheduled(_AHEAD_SECONDS + 60 + 90)
+
+
+async def _repairs(run: Run) -> None:
+    # One after the other: two that go at once are seen in one pass or in two.
+    await run.lose(resources.SERVICES, run.object_name("jobmanager"))
+    await run.lose(resources.CONFIG_MAPS, run.object_name("config"))
+    await run.lose(resources.DEPLOYMENTS, run.object_name("taskmanager"))
+    await run.lose(resources.JOBS, run.object_name("jobmanager"))
+    await run.until_checkpoint(2)  # which the JobManager completes when it runs again
+
+
+async def _running_for_long(run: Run) -> None:
+    run.world.flink.ahead_millis = 11 * 60 * 1000
+    await _running(run)
+
+
+async def _failed(run: Run) -> None:
+    await run.world.fail_manager(run.object_name("jobmanager"))
+    await run.until_checkpoint(2)
+
+
+async def _with_failed_pods(run: Run) -> None:
+    await _running(run)
+    for suffix in ("oldest", "older", "old"):
+        await run.world.add_failed_pod(run.object_name("jobmanager"), suffix)
+        await asyncio.sleep(1.1)  # creation times are whole seconds, and say which one is the oldest
+
+
+async def _one_more(run: Run) -> None:
+    await run.world.add_failed_pod(run.object_name("jobmanager"), "newest")
+    await run.until_gone(resources.PODS, run.object_name("jobmanager-oldest"))
+
+
+async def _unreadable(run: Run) -> None:
+    await run.ask("later", format=LATER_FORMAT)
+    await run.until_stalled("later")
+
+
 SCENARIOS = (
     Scenario("create", _nothing, _create),
     Scenario("checkpoint", _running, _checkpoint),
@@ -109,4 +156,9 @@ SCENARIOS = (
     Scenario("latest", _keeping_none, _upgrade),
     Scenario("refused", _running, _refused),
     Scenario("release", Run.make_store, _release),
+    Scenario("scheduled", _running, _scheduled, waits=True),
+    Scenario("repairs", _running, _repairs),
+    Scenario("failed", _running_for_long, _failed),
+    Scenario("pods", _with_failed_pods, _one_more),
+    Scenario("unreadable", _running, _unreadable),
 )

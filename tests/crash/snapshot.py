@@ -92,6 +92,8 @@ def _symbols(objects: list[Manifest], runs: list[str], given: dict[str, str]) ->
                 made = names.stop_checkpoint(jobs[0], source, run, attempt)
                 symbols[made.rpartition("-")[2]] = f"({source} {attempt} of run {number})"
     for item in objects:
+        symbols |= _schedule(item)
+    for item in objects:
         meta = item["metadata"]
         symbols[meta["uid"]] = f"(uid of {_title(item, symbols)})"
         if item["kind"] == "Checkpoint":
@@ -99,6 +101,16 @@ def _symbols(objects: list[Manifest], runs: list[str], given: dict[str, str]) ->
                 trigger = names.trigger_id(meta["uid"], attempt)
                 symbols[trigger] = f"(trigger {attempt} of {_title(item, symbols)})"
     return symbols
+
+
+def _schedule(item: Manifest) -> dict[str, str]:
+    """A schedule that names one minute of the year, and that minute as it stands in the name of its Checkpoint."""
+    cron = ((item.get("spec") or {}).get("checkpoints") or {}).get("schedule", {}).get("cron", "")
+    if item["kind"] != "StreamJob" or not cron:
+        return {}
+    minute, hour, day, month = (int(part) for part in cron.split()[:4])
+    year = item["metadata"]["creationTimestamp"][:4]
+    return {cron: "CRON", f"{year}{month:02}{day:02}{hour:02}{minute:02}": "(minute of the schedule)"}
 
 
 def _title(item: Manifest, symbols: dict[str, str]) -> str:
@@ -127,7 +139,7 @@ def _masked(value: Any, symbols: dict[str, str]) -> Any:
     if not isinstance(value, str):
         return value
     text = _TIME.sub("(time)", value)
-    for known in ("NAMESPACE", "ENDPOINT"):
+    for known in ("NAMESPACE", "ENDPOINT", "CRON"):
         text = text.replace(next((key for key, symbol in symbols.items() if symbol == known), known), known)
     return _WORD.sub(lambda match: symbols.get(match[0]) or _unknown(match[0]), text)
 

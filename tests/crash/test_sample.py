@@ -34,7 +34,7 @@ async def test_an_operator_that_dies_anywhere_makes_no_difference(lab: Lab):
         kills = [fault for fault in faults if fault.way.kills]
         errors = [fault for fault in faults if not fault.way.kills]
         work += [(each, fault) for fault in runner.every(kills, KILLS_STEP) + runner.every(errors, ERRORS_STEP)]
-    outcomes = await runner.play_all(lab, work, SIDE_BY_SIDE, report.Teller(len(work)))
+    outcomes = await runner.play_all(lab, runner.waiting_first(work), SIDE_BY_SIDE, report.Teller(len(work)))
     print(report.table(learned, outcomes))
     print(report.last_line(learned, outcomes))
     problems = [problem for each in learned for problem in each.problems]

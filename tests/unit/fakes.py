@@ -103,15 +103,11 @@ class FakeKube:
         self._live(resource, manifest)
         return self._put(resource, copy.deepcopy(manifest))
 
-    async def merge(
-        self, resource: Resource, namespace: str | None, name: str, patch: Manifest, *, part: str = ""
-    ) -> Manifest:
+    async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Manifest) -> Manifest:
         self._called("merge", resource, name)
         meta = {"name": name, "namespace": namespace} | patch["metadata"]
         live = self._live(resource, {"metadata": meta})
         merged = live["metadata"] | {key: value for key, value in patch["metadata"].items() if key != "resourceVersion"}
-        if part == "status":
-            return self._put(resource, live | {"status": (live.get("status") or {}) | patch["status"]})
         return self._put(resource, live | {"metadata": merged})
 
     async def delete(

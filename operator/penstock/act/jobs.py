@@ -44,14 +44,11 @@ async def say_unreadable(world: World, observed: Observed, effect: SayUnreadable
         "lastTransitionTime": format_time(observed.now),
         "observedGeneration": stored["metadata"]["generation"],
     }
-    others = [
-        each for each in (stored.get("status") or {}).get("conditions") or [] if each.get("type") != constants.STALLED
-    ]
-    patch = {
-        "metadata": {"resourceVersion": stored["metadata"]["resourceVersion"]},
-        "status": {"conditions": [*others, told]},
-    }
-    await world.kube.merge(resources.CHECKPOINTS, effect.namespace, effect.name, patch, part="status")
+    status = stored.get("status") or {}
+    others = [each for each in status.get("conditions") or [] if each.get("type") != constants.STALLED]
+    # Written whole, as every status: the operator has no right to patch one.
+    stored["status"] = status | {"conditions": [*others, told]}
+    await world.kube.replace_status(resources.CHECKPOINTS, stored)
 
 
 async def record_revision(world: World, observed: Observed, effect: RecordRevision) -> None:

@@ -145,12 +145,22 @@ class _Deletion(ABC):
             await self._store.delete(rest[start : start + _BATCH])
         return []
 
-    def _tombstone(self, told: Tombstone | None, listed: Mapping[str, int], going: Iterable[str]) -> Tombstone:
-        """The list as it is now. What the last one named and what is not there any more has been freed."""
-        freed = 0
+    def _tombstone(
+        self,
+        told: Tombstone | None,
+        listed: Mapping[str, int],
+        going: Iterable[str],
+        counted: Collection[str] = (),
+    ) -> Tombstone:
+        """The list as it is now. What the last one named and what is not there any more has been freed.
+
+        What the tombstone of another deletion counts goes all the same, but for nothing: it is freed once.
+        """
+        freed, own = 0, told.keys if told is not None else {}
         if told is not None:
-            freed = told.freed + sum(size for key, size in told.keys.items() if key not in listed)
-        return Tombstone(self._subject.directory, {key: listed[key] for key in sorted(going)}, freed)
+            freed = told.freed + sum(size for key, size in own.items() if key not in listed)
+        sizes = {key: 0 if key in counted and not own.get(key) else listed[key] for key in sorted(going)}
+        return Tombstone(self._subject.directory, sizes, freed)
 
 
 class _Savepoint(_Deletion):
@@ -179,7 +189,10 @@ class _Retained(_Deletion):
         if going:
             # Its own `_metadata` goes whoever names it: without the rest it must not look whole.
             going = await unnamed(self._store, others, going) | (going & {self._metadata})
-        return self._tombstone(told, listed, going)
+        # Another deletion may have stopped half-way and left what goes with the last state of the run.
+        strange = any(not key.startswith(self._subject.directory) for key in going.difference(named))
+        counted = await tombstone.counted_by_others(self._store, self._subject) if strange else ()
+        return self._tombstone(told, listed, going, counted)
 
     async def _list(self, named: Iterable[str]) -> dict[str, int]:
         """Sizes of what the plan may be about: all `_metadata`, and the whole directory of each run concerned."""

@@ -71,6 +71,20 @@ def parse(home: str, content: Mapping[str, Any] | None) -> Tombstone | None:
     return Tombstone(home + directory, {home + key: size for key, size in keys.items()}, freed)
 
 
+async def counted_by_others(store: ObjectStore, subject: Subject) -> set[str]:
+    """The keys that deletions of other states of the job have begun with and will count as freed by them.
+
+    Raises:
+        RetryLater, Refused: the store did not answer, or did not allow it.
+    """
+    own = store.place.tombstone(subject.home, subject.uid)
+    found: set[str] = set()
+    for item in await store.list(own.removesuffix(f"{subject.uid}.json")):
+        other = parse(subject.home, await store.read_json(item.key)) if item.key != own else None
+        found |= {key for key, size in other.keys.items() if size} if other is not None else set()
+    return found
+
+
 async def write(store: ObjectStore, subject: Subject, tombstone: Tombstone) -> None:
     """Write it. Keys are kept relative to the job's directory: there may be 100,000 of them."""
     head = len(subject.home)

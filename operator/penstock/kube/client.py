@@ -136,11 +136,9 @@ class Kube:
         path = resource.path(manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
         return await self._written("PUT", path, manifest, [("fieldManager", FIELD_MANAGER)])
 
-    async def merge(
-        self, resource: Resource, namespace: str | None, name: str, patch: Manifest, *, part: str = ""
-    ) -> Manifest:
+    async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Manifest) -> Manifest:
         """Merge patch; with `metadata.resourceVersion` in it the write is refused as `Stale` when that is not live."""
-        path = resource.path(namespace, name, part)
+        path = resource.path(namespace, name)
         query = [("fieldManager", FIELD_MANAGER)]
         return await self._written("PATCH", path, patch, query, "application/merge-patch+json")
 

@@ -178,6 +178,8 @@ async def test_a_checkpoint_that_cannot_be_read_says_so_and_keeps_all_else():
     kept, stalled = status["conditions"]
     assert (kept["type"], stalled["type"], stalled["status"]) == ("Deleting", "Stalled", "True")
     assert (stalled["reason"], stalled["message"]) == ("Unreadable", "spec.pinned: still no")
+    # By the only verb that the operator's role has for a status.
+    assert [verb for verb, _, _ in world.kube.calls if verb in ("merge", "status")] == ["status", "status"]
 
 
 async def test_finalizers_of_others_stay():

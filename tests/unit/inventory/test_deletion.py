@@ -56,6 +56,19 @@ async def test_the_rest_of_a_run_goes_with_its_last_state():
     assert [key for key in lake.keys if "/tombstones/" not in key] == []
 
 
+async def test_what_two_deletions_take_is_counted_once():
+    lake = neighbours()
+    before = lake.used()
+    freed = [(await take(lake, 9)).freed]
+    lake.die_in, lake.partly = 9, 0
+    with pytest.raises(RetryLater, match="delete of 3 keys"):
+        await take(lake, 7)  # its `_metadata` has gone, and nothing else of it
+    lake.die_in = None
+    freed += [(await take(lake, 8)).freed, (await take(lake, 7)).freed]  # the last one takes what the other has left
+    assert sum(freed) == before - lake.used()
+    assert lake.used() == 0
+
+
 async def test_what_another_run_needs_outlives_the_run_that_wrote_it():
     lake = neighbours()
     claimed = chk(11, RUNS[1])

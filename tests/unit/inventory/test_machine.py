@@ -38,6 +38,8 @@ class State:
     size: int = 0
     begun: bool = False
     freed: int = 0
+    beside: bool = False
+    """Whether it was deleted while another deletion had stopped half-way: what both would take, either may take."""
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Deletions(RuleBasedStateMachine):
         self.runs: list[Run] = [Run(lake.RUNS[0])]
         self.sizes: dict[str, int] = {}
         self.counter = 0
+        self.freed = self.told = 0
         self.started = 0
 
     # ------------------------------------------------------------ what Flink does
@@ -160,7 +163,8 @@ class Deletions(RuleBasedStateMachine):
             assert slow
             return
         self.states.remove(state)
-        assert progress.freed == state.freed
+        assert state.beside or progress.freed == state.freed
+        self.told += progress.freed
         named = {key for each in self.states for key in each.files}
         left = [key for key in state.files if key in self.store.keys and key not in named and not self._pending(key)]
         assert left == [], "a deleted state left what nobody names"
@@ -172,11 +176,15 @@ class Deletions(RuleBasedStateMachine):
     def _delete(self, which: int, *, slow: bool = False) -> tuple[State, Progress]:
         able = [state for state in self.states if self._may_go(state)]
         state = able[which % len(able)]
+        for other in self.states:
+            if other.begun and other is not state:
+                state.beside = other.beside = True
         before = self.store.used()
         try:
             return state, asyncio.run(self._deletion(state, slow=slow))
         finally:
             state.freed += before - self.store.used()
+            self.freed += before - self.store.used()
             metadata = next(key for key in state.files if key.endswith("_metadata"))
             state.begun = metadata not in self.store.keys
 
@@ -213,6 +221,7 @@ class Deletions(RuleBasedStateMachine):
         while self.states:
             self.delete(0, slow=False)
             self.every_surviving_state_is_whole()
+        assert self.told == self.freed, "bytes that were freed once are told of once"
         left = [key for key in self.store.keys if "/tombstones/" in key or "/savepoints/" in key]
         left += [key for key in self.store.keys if key.split("/")[4] in stateful]
         assert left == []
