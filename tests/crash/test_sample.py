@@ -15,8 +15,8 @@ from tests.crash.run import Lab
 from tests.crash.scenarios import SCENARIOS, Scenario
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-KILLS_STEP, ERRORS_STEP = 11, 45
-SIDE_BY_SIDE = 8
+KILLS_STEP, ERRORS_STEP = 13, 53
+SIDE_BY_SIDE = 10
 
 
 def _quiet(scenario: Scenario) -> float:
