@@ -33,7 +33,7 @@ async def crash(options: argparse.Namespace, folder: Path) -> int:
         work = [(each, fault) for each in learned for fault in runner.points(each, options.errors, options.seed)]
         work.sort(key=lambda item: not item[1].way.kills)  # what may not be sampled first
         work = [item for item in work if options.only in f"{item[0].scenario.name}: {item[1]}"]
-        outcomes = await runner.play_all(lab, runner.waiting_first(work), options.jobs, report.Teller(len(work)))
+        outcomes = await runner.play_all(lab, work, options.jobs, report.Teller(len(work)))
     finally:
         await lab.close()
     print(report.table(learned, outcomes))

@@ -173,6 +173,8 @@ class Run:
         manifest = {"metadata": {"name": "flow"}, "spec": whole | spec}
         await self._lab.api.create(resources.STREAM_JOBS, self.namespace, manifest)
         await self.until_job("Running")
+        # The checkpoint's object follows: on a busy machine so late that what has been prepared would seem settled.
+        await self.until_present("Retained")
 
     async def edit_job(self, **spec: Any) -> None:
         """Change the StreamJob's spec."""
@@ -221,15 +223,15 @@ class Run:
         cron = f"{minute.minute} {minute.hour} {minute.day} {minute.month} *"
         await self.edit_job(checkpoints={"schedule": {"cron": cron}})
 
-    async def until_scheduled(self, seconds: float) -> None:
-        """Wait until the schedule has made its Checkpoint, and that is Present."""
+    async def until_present(self, source: str, seconds: float = 90) -> None:
+        """Wait until a Checkpoint of this source is Present."""
 
         async def present() -> bool:
             found = await self._lab.api.find(resources.CHECKPOINTS, self.namespace)
-            own = [each for each in found if each["spec"].get("source") == "Schedule"]
+            own = [each for each in found if each["spec"].get("source") == source]
             return any((each.get("status") or {}).get("phase") == "Present" for each in own)
 
-        await self.until("the scheduled Checkpoint is Present", present, seconds)
+        await self.until(f"a Checkpoint of source {source} is Present", present, seconds)
 
     async def until_checkpoint(self, number: int) -> None:
         """Wait until the job's status tells of this checkpoint of Flink."""

@@ -8,7 +8,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.crash.effects import Effect
@@ -76,7 +76,7 @@ async def _without_faults(run: Run, scenario: Scenario, quiet_seconds: float, *,
         await scenario.prepare(run)
         await run.settle()
         run.choke.arm(None)
-        before = run.log.stat().st_size
+        before = run.log.stat().st_size if run.log.exists() else 0  # not yet, when nothing was prepared
         await scenario.act(run)
         await run.settle()
         effects = tuple(run.choke.effects)
@@ -161,26 +161,23 @@ def every(faults: Sequence[Fault], step: int) -> list[Fault]:
     return list(faults[step // 2 :: step])
 
 
-def waiting_first(work: Iterable[tuple[Learned, Fault]]) -> list[tuple[Learned, Fault]]:
-    """Those first that wait for the clock: they cost nothing meanwhile, and the others need not wait for them."""
-    return sorted(work, key=lambda item: not item[0].scenario.waits)
-
-
 async def play_all(
     lab: Lab,
     work: Iterable[tuple[Learned, Fault]],
     side_by_side: int,
     tell: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Play points, so many side by side."""
-    left = iter(list(work))
+    """Play points, so many side by side, and as many that wait for the clock: those cost next to nothing."""
+    points = list(work)
     outcomes: list[Outcome] = []
 
-    async def one_after_the_other() -> None:
+    async def one_after_the_other(left: Iterator[tuple[Learned, Fault]]) -> None:
         for learned, fault in left:
             outcome = await play(lab, learned, fault)
             outcomes.append(outcome)
             tell(outcome)
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(side_by_side)))
+    waiting = iter([each for each in points if each[0].scenario.waits])
+    busy = iter([each for each in points if not each[0].scenario.waits])
+    await asyncio.gather(*(one_after_the_other(left) for left in (busy, waiting) for _ in range(side_by_side)))
     return outcomes

@@ -105,7 +105,7 @@ async def _delete(run: Run) -> None:
 async def _scheduled(run: Run) -> None:
     # Long enough for an operator that dies at its first write to be back before the minute comes.
     await run.schedule_once(_AHEAD_SECONDS)
-    await run.until_scheduled(_AHEAD_SECONDS + 60 + 90)
+    await run.until_present("Schedule", _AHEAD_SECONDS + 60 + 90)
 
 
 async def _repairs(run: Run) -> None:
