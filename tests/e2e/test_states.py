@@ -131,15 +131,18 @@ def test_one_of_several_that_share_files_is_deleted_to_its_last_byte_and_no_furt
     def alone(where: str) -> set[str]:
         return needs[where] - set().union(*(files for other, files in needs.items() if other != where))
 
+    neighbours = {
+        where: [other for other in retained if other != where and needs[where] & needs[other]] for where in retained
+    }
     for where, name in retained.items():
-        shares = [other for other in retained if other != where and needs[where] & needs[other]]
-        lab.say(f"{name}: {len(needs[where])} files, {len(alone(where))} its alone, neighbours {len(shares)}")
-    # Not the newest, so that a newer one needs its files; of those the one with the most of its alone in `shared/`.
+        lab.say(
+            f"{name}: {len(needs[where])} files, {len(alone(where))} its alone, {len(neighbours[where])} neighbours"
+        )
+    # Not the newest, so that a newer one needs its files; one that shares, and with the most in `shared/` of its alone.
     older = sorted(retained, key=lambda where: int(where.rstrip("/").rpartition("-")[2]))[:-1]
-    victim = max(older, key=lambda where: len([key for key in alone(where) if "/shared/" in key]))
+    sharing = [where for where in older if neighbours[where]]
+    victim = max(sharing, key=lambda where: len([key for key in alone(where) if "/shared/" in key]))
     assert [key for key in alone(victim) if "/shared/" in key]
-    neighbours = [other for other in retained if other != victim and needs[victim] & needs[other]]
-    assert neighbours
 
     going = {key: size for key, size in before.items() if key in alone(victim) or key.startswith(victim)}
     past.delete(retained[victim])
@@ -160,10 +163,11 @@ def test_a_second_run_goes_on_from_the_newest_and_is_stopped_with_a_savepoint(pa
     lab.patch({"state": "Running", "checkpoints": keep}, NAME)
     status = lab.until("it runs again", lambda: lab.runs(NAME))
     assert (status["startedFrom"]["kind"], status["startedFrom"]["confirmed"]) == ("Retained", True)
+    began = time.time()
     ledger.add(KEYS)
     assert ledger.position() in past.expected(lab.get("checkpoint", status["startedFrom"]["checkpoint"]))
     assert ledger.fed == fed + KEYS
-    ledger.batches.append(Batch(ledger.fed, time.time(), time.time()))
+    ledger.batches.append(Batch(ledger.fed, began, time.time()))
     past.run(1)
     past.stop("Savepoint")
     [stop] = [name for name in past.present() if name.startswith(f"{NAME}-stop-")]
