@@ -27,6 +27,8 @@ from penstock.flink.answers import FlinkJob
 from penstock.model import ApplyRun, DeleteManager, DeletePods, JobListing, Manager, RunObjects, Unknown
 
 _HEALTHY_AFTER = timedelta(minutes=10)
+_TASKS_SECONDS = 2.0
+"""Nobody says when the last task runs, and the job is not Ready before."""
 
 
 def proceed(draft: Draft, run: Run) -> None:
@@ -66,6 +68,8 @@ def proceed(draft: Draft, run: Run) -> None:
 def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
     """Write down what Flink says of a run: its state, its newest checkpoint, and what it was really restored from."""
     update: dict[str, object] = {} if begins(run, flink, draft.now) else {"flink_state": flink.state}
+    if not flink.all_running:
+        draft.wake(_TASKS_SECONDS)
     if flink.completed is not None:
         latest = LatestCheckpoint(
             checkpoint_id=flink.completed.id,

@@ -51,6 +51,13 @@ def test_a_job_that_runs_well_is_ready_and_left_alone():
     assert found.wake == 10
 
 
+def test_a_job_whose_tasks_do_not_all_run_yet_is_looked_at_again_soon():
+    """It is confirmed by then: at the pace of a job at rest it would become Ready ten seconds late."""
+    found = running(flink=flink(all_running=False))
+    assert found.condition("Ready").status == "False"
+    assert found.wake == 2
+
+
 def test_the_second_look_writes_nothing():
     first = running()
     again = job(live()).model_copy(update={"status": first.status})
