@@ -25,7 +25,10 @@ _RECENT = timedelta(minutes=1)
 def wishes(observed: Observed) -> tuple[Wish, ...]:
     """What is to be looked at in this pass: what a start waits for first."""
     began = to_start_from(observed)
-    urgent = (Wish(began.location, observed.now - _RECENT, urgent=True),) if began and began.location else ()
+    where = began.location if began is not None else None
+    # What an administrator has imported lies wherever he has said.
+    anywhere = any(ckpt.spec.location == where for ckpt in observed.checkpoints)
+    urgent = (Wish(where, observed.now - _RECENT, urgent=True, anywhere=anywhere),) if where else ()
     return urgent + tuple(wish for ckpt in observed.checkpoints if (wish := _wish(ckpt)) is not None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -136,6 +137,11 @@ def test_a_job_starts_from_it_when_it_is_named():
     seen = idle(job({"applied": None}, **NAMED), checkpoints=(one,), listing=listing())
     began = moves(seen).status.intent.started_from
     assert (began.kind, began.location, began.checkpoint) == ("Checkpoint", LOCATION, "old")
+
+
+def test_it_is_looked_at_before_the_start_wherever_it_lies():
+    seen = idle(job({"applied": None}, **NAMED), checkpoints=(imported("Present"),), listing=listing())
+    assert wishes(seen) == (Wish(LOCATION, NOW - timedelta(minutes=1), urgent=True, anywhere=True),)
 
 
 def test_a_running_job_is_stopped_for_it():
