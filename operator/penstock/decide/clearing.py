@@ -216,9 +216,9 @@ def run_may_write(observed: Observed, checkpoint: Checkpoint) -> bool:
 
 
 def users(observed: Observed, checkpoint: Checkpoint) -> tuple[str, ...]:
-    """The StreamJobs that need it: its own, and others of the namespace that start from it."""
+    """Which StreamJobs need it: its own, others of the namespace that start from it, those that cannot be read."""
     jobs = (*((observed.job,) if observed.job is not None else ()), *observed.others)
-    return tuple(job.metadata.name for job in jobs if in_use(job, checkpoint))
+    return tuple(job.metadata.name for job in jobs if in_use(job, checkpoint)) + observed.unreadable_others
 
 
 def in_use(job: StreamJob, checkpoint: Checkpoint) -> bool:

@@ -92,11 +92,15 @@ def foreign_names(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) ->
     if job is None:
         return ()
     status, named = job.status, job.spec.start_from.checkpoint
-    names = {named.name} if named is not None else set()
-    names |= promised(job)
-    for began in (status.started_from, status.intent.started_from if isinstance(status.intent, StartIntent) else None):
-        if began is not None and began.checkpoint is not None:
-            names.add(began.checkpoint)
+    names = promised(job)
+    if named is not None and (status.applied is None or wants_restart(job)):
+        names.add(named.name)
+    if isinstance(status.intent, StartIntent):
+        names.add(status.intent.started_from.checkpoint or "")
+    elif status.started_from is not None and status.latest_checkpoint is None:
+        # It has no state of its own yet: lost now, it starts from the same again.
+        names.add(status.started_from.checkpoint or "")
+    names.discard("")
     return tuple(sorted(names - {ckpt.metadata.name for ckpt in checkpoints}))
 
 

@@ -159,6 +159,8 @@ class Observed:
     """Checkpoints of other jobs of the namespace that this one starts from, or is to start from."""
     others: tuple[StreamJob, ...] = ()
     """The other StreamJobs of the namespace; only looked at when something of this one may be deleted."""
+    unreadable_others: tuple[str, ...] = ()
+    """Names of those that cannot be read: what they need is not known."""
     namespace_terminating: bool = False
     runs: tuple[RunObjects, ...] = ()
     revisions: tuple[Revision, ...] = ()
