@@ -62,6 +62,8 @@ class Verified:
     trouble: str = ""
     request: str = ""
     """What a user had written to ask for it."""
+    start: str = ""
+    """The start that it was found for."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ class Wish:
         location: URI of its directory.
         not_before: an older answer does not count.
         request: what a user has written to ask for it; an answer to anything else does not count. Empty: nobody asked.
-        urgent: whether a start waits for it.
+        start: the start that waits for it; an answer that was found for anything else does not count. Empty: none does.
         anywhere: whether it may lie outside of the job's directory: an administrator has named it.
     """
 
     location: str
     not_before: datetime
     request: str = ""
-    urgent: bool = False
+    start: str = ""
     anywhere: bool = False

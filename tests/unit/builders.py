@@ -324,8 +324,8 @@ def observed(stream_job: StreamJob | None = None, **more: Any) -> Observed:
 
 def whole(seen: Observed, *, urgent: bool = False) -> dict[str, Verified]:
     """The answer that all is there, about everything that is to be verified, or about what a start waits for only."""
-    asked = [wish for wish in wishes(seen) if wish.urgent or not urgent]
-    return {wish.location: Verified(seen.now, WHOLE, request=wish.request) for wish in asked}
+    asked = [wish for wish in wishes(seen) if wish.start or not urgent]
+    return {wish.location: Verified(seen.now, WHOLE, request=wish.request, start=wish.start) for wish in asked}
 
 
 def idle(stream_job: StreamJob, **more: Any) -> Observed:

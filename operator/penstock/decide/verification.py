@@ -1,6 +1,6 @@
 """Which states are to be verified, and what comes of the answers. Pure.
 
-Without an answer of the last minute about what is started from no start is begun, and no job is stopped for a restore.
+No start is begun, and no job is stopped for a restore, without an answer that was found for that very start.
 """
 
 from __future__ import annotations
@@ -29,8 +29,16 @@ def wishes(observed: Observed) -> tuple[Wish, ...]:
     # What an administrator has imported lies wherever he has said; another job's was looked at when it was chosen.
     anywhere = any(ckpt.spec.location == where for ckpt in observed.checkpoints)
     anywhere = anywhere or any(each.checkpoint.status.location == where for each in observed.foreign)
-    urgent = (Wish(where, observed.now - _RECENT, urgent=True, anywhere=anywhere),) if where else ()
+    since = observed.now - _RECENT
+    urgent = (Wish(where, since, start=_this_start(observed), anywhere=anywhere),) if where else ()
     return urgent + tuple(wish for ckpt in observed.checkpoints if (wish := _wish(ckpt)) is not None)
+
+
+def _this_start(observed: Observed) -> str:
+    """What tells this start from any other: what was found for another one, a second ago, says nothing about now."""
+    job = observed.job
+    run = job.status.run.id if job is not None and job.status.run is not None else ""
+    return f"{job.metadata.generation if job is not None else 0}/{run}"
 
 
 def to_start_from(observed: Observed) -> StartedFrom | None:
@@ -76,13 +84,13 @@ def hindrance(draft: Draft, began: StartedFrom, override: tuple[Override, ...] |
     if began.location is None or Override.NOT_WHOLE in (override or ()):
         return ""
     seen = draft.observed.verified.get(began.location)
-    if seen is None:
-        draft.wake(5)
-        return f"{began.text} is being verified: it is looked whether all of its files are there"
-    found = seen.verification
-    if found is None:
+    found = seen.verification if seen is not None else None
+    if seen is not None and found is None:
         draft.wake(5)
         return f"{began.text} cannot be verified: {seen.trouble}"
+    if seen is None or found is None or seen.start != _this_start(draft.observed):
+        draft.wake(5)
+        return f"{began.text} is being verified: it is looked whether all of its files are there"
     if found.faulty:
         return Refusal(
             "NotWhole",

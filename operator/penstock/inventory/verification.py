@@ -33,7 +33,7 @@ async def verify(store: ObjectStore, location: str, *, within: str | None = None
     directory = store.place.key_of(location)
     if not directory or not {"", ".", ".."}.isdisjoint(directory.split("/")):
         raise Refused(f"{location} is not in bucket {store.place.bucket}", "PlaceNotOurs")
-    root = within or store.place.home_of(f"{directory}/") or f"{directory.rpartition('/')[0]}/"
+    root = within or store.place.home_of(f"{directory}/") or _above(directory)
     metadata = f"{directory}/{METADATA}"
     try:
         needs = await needs_of(store, root, metadata)
@@ -46,6 +46,12 @@ async def verify(store: ObjectStore, location: str, *, within: str | None = None
         # Flink has taken it away meanwhile, `_metadata` first or last: it is gone, not broken.
         return Verification(unreadable="it has gone meanwhile", gone=True)
     return replace(found, checkpoint_id=needs.checkpoint_id, written=head.modified)
+
+
+def _above(directory: str) -> str:
+    """The key prefix of the directory above, with the slash; of one at the top the whole bucket."""
+    parent = directory.rpartition("/")[0]
+    return f"{parent}/" if parent else ""
 
 
 async def _compare(store: ObjectStore, needs: Needs) -> Verification:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from penstock import clock
@@ -39,10 +40,10 @@ class Verifier:
         """The answer when there is one that is new enough; else it is looked for, unless that is under way already."""
         place = (store, wish.location)
         known = self._answers.get(place)
-        if known is not None and known.at >= wish.not_before and wish.request in ("", known.request):
+        if known is not None and _answers(known, wish):
             return known
         if place not in self._running:
-            self._running[place] = asyncio.create_task(self._look(place, wish.request, job), name=wish.location)
+            self._running[place] = asyncio.create_task(self._look(place, wish, job), name=wish.location)
         return None
 
     async def wait(self, store: ObjectStore, wishes: Iterable[Wish], seconds: float) -> None:
@@ -51,10 +52,10 @@ class Verifier:
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
 
-    async def _look(self, place: _Place, request: str, job: tuple[str, str]) -> None:
+    async def _look(self, place: _Place, wish: Wish, job: tuple[str, str]) -> None:
         try:
             async with self._gate:
-                answer = await _answer(*place, request)
+                answer = replace(await _answer(*place), request=wish.request, start=wish.start)
             self._forget(answer.at)
             self._answers[place] = answer
         finally:
@@ -65,12 +66,19 @@ class Verifier:
         self._answers = {place: answer for place, answer in self._answers.items() if now - answer.at < _KEPT}
 
 
-async def _answer(store: ObjectStore, location: str, request: str) -> Verified:
-    began = clock.now()  # what goes after this was not looked at
+def _answers(known: Verified, wish: Wish) -> bool:
+    """Whether an answer is new enough and was found for what is asked now."""
+    of_this = wish.request in ("", known.request) and wish.start in ("", known.start)
+    return known.at >= wish.not_before and of_this
+
+
+async def _answer(store: ObjectStore, location: str) -> Verified:
     try:
-        return Verified(began, await verify(store, location), request=request)
+        found = await verify(store, location)
+        # The time of its end: of a state that takes long the answer would else be old when it comes.
+        return Verified(clock.now(), found)
     except PenstockError as error:
-        return Verified(clock.now(), trouble=str(error), request=request)
+        return Verified(clock.now(), trouble=str(error))
     except Exception as error:  # a bug must not leave a job waiting without a word
         log.exception("%s: the verification failed", location)
-        return Verified(clock.now(), trouble=f"the verification failed: {type(error).__name__}", request=request)
+        return Verified(clock.now(), trouble=f"the verification failed: {type(error).__name__}")

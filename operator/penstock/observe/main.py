@@ -241,11 +241,13 @@ async def _verified(
     # A status is not trusted: what it names elsewhere is not read.
     wanted = tuple(wish for wish in wanted if wish.anywhere or _is_of(client, wish.location, namespace, job))
     found = [world.verifier.ask(client, wish, (namespace, job)) for wish in wanted]
-    urgent = [wish for wish, answer in zip(wanted, found, strict=True) if wish.urgent and answer is None]
+    urgent = [wish for wish, answer in zip(wanted, found, strict=True) if wish.start and answer is None]
     if urgent:
         await world.verifier.wait(client, urgent, _VERIFY_SECONDS)
         found = [world.verifier.ask(client, wish, (namespace, job)) for wish in wanted]
-    return {wish.location: answer for wish, answer in zip(wanted, found, strict=True) if answer is not None}
+    # What a start waits for comes first: an older answer about the same place does not take its place.
+    pairs = reversed([*zip(wanted, found, strict=True)])
+    return {wish.location: answer for wish, answer in pairs if answer is not None}
 
 
 def _is_of(client: ObjectStore, location: str, namespace: str, job: str) -> bool:

@@ -139,7 +139,7 @@ def test_two_writers_of_one_status_do_not_overwrite_each_other(api):
         ("StreamJob", {"podTemplate.hostNetwork": True}, "spec.podTemplate.hostNetwork"),
         ("StreamJob", {"checkpoints.intervall": "1m"}, "spec.checkpoints.intervall"),
         ("StreamJob", {"startFrom": {"latest": {"x": 1}}}, "spec.startFrom.latest.x"),
-        ("Checkpoint", {"location": "s3://a/b"}, "spec.location"),
+        ("Checkpoint", {"locations": "s3://a/b"}, "spec.locations"),
         ("CheckpointStore", {"allowedNamespaces.selector": {}}, "spec.allowedNamespaces.selector"),
     ],
 )

@@ -100,7 +100,7 @@ def test_other_jobs_count_only_when_something_may_go():
 
 def test_it_starts_from_another_jobs_checkpoint_after_a_look_at_it():
     seen = fork(theirs())
-    assert [(wish.location, wish.urgent, wish.anywhere) for wish in wishes(seen)] == [(WHERE, True, True)]
+    assert [(wish.location, bool(wish.start), wish.anywhere) for wish in wishes(seen)] == [(WHERE, True, True)]
     began = moves(seen).status.intent.started_from
     assert (began.kind, began.checkpoint, began.location) == ("Checkpoint", "theirs", WHERE)
 
@@ -230,5 +230,5 @@ def test_retention_leaves_it():
 
 def test_wishes_of_the_fork_are_not_of_long_ago():
     [wish] = wishes(fork(theirs()))
-    assert wish == Wish(WHERE, wish.not_before, urgent=True, anywhere=True)
+    assert wish == Wish(WHERE, wish.not_before, start="1/", anywhere=True)
     assert (NOW - wish.not_before).total_seconds() == 60

@@ -141,7 +141,7 @@ def test_a_job_starts_from_it_when_it_is_named():
 
 def test_it_is_looked_at_before_the_start_wherever_it_lies():
     seen = idle(job({"applied": None}, **NAMED), checkpoints=(imported("Present"),), listing=listing())
-    assert wishes(seen) == (Wish(LOCATION, NOW - timedelta(minutes=1), urgent=True, anywhere=True),)
+    assert wishes(seen) == (Wish(LOCATION, NOW - timedelta(minutes=1), start="1/", anywhere=True),)
 
 
 def test_a_running_job_is_stopped_for_it():

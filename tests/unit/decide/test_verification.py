@@ -53,7 +53,9 @@ def known(state: str = "True", reason: str = "Whole", message: str = str(WHOLE),
 
 def answered(seen: Observed, found: Verification | str, request: str = "") -> Observed:
     """With an answer about `before`; a text is why there is none."""
-    answer = Verified(NOW, trouble=found) if isinstance(found, str) else Verified(NOW, found, request=request)
+    start = next((wish.start for wish in wishes(seen)), "")
+    known = None if isinstance(found, str) else found
+    answer = Verified(NOW, known, trouble=found if isinstance(found, str) else "", request=request, start=start)
     return replace(seen, verified={savepoint(1): answer})
 
 
@@ -102,13 +104,13 @@ def test_what_has_no_data_or_goes_is_not_looked_at(one: Checkpoint):
 
 def test_what_a_running_job_is_to_be_restored_from_is_urgent_and_an_answer_of_long_ago_does_not_count():
     first, _ = wishes(restoring())
-    assert first == Wish(savepoint(1), NOW - timedelta(minutes=1), urgent=True)
+    assert first == Wish(savepoint(1), NOW - timedelta(minutes=1), start=f"1/{RUN}")
 
 
 def test_what_a_job_at_rest_starts_from_is_urgent_be_it_named_or_the_latest():
-    assert wishes(starting())[0].urgent
+    assert wishes(starting())[0].start
     latest = idle(job(ended("LOST")), listing=listing(stored(retained(9), 9, run=RUN)), verified={})
-    assert [(wish.location, wish.urgent) for wish in wishes(latest)] == [(retained(9), True)]
+    assert [(wish.location, wish.start) for wish in wishes(latest)] == [(retained(9), f"1/{RUN}")]
 
 
 @pytest.mark.parametrize("end", ["FINISHED", "FAILED", "CANCELED"])
@@ -117,8 +119,8 @@ def test_a_job_that_is_not_to_be_started_asks_for_nothing(end: str):
 
 
 def test_a_job_that_is_to_stand_still_or_starts_empty_asks_for_nothing():
-    assert not any(wish.urgent for wish in wishes(starting(NAMED | {"state": "Stopped"})))
-    assert not any(wish.urgent for wish in wishes(starting({"startFrom": {"empty": {}}})))
+    assert not any(wish.start for wish in wishes(starting(NAMED | {"state": "Stopped"})))
+    assert not any(wish.start for wish in wishes(starting({"startFrom": {"empty": {}}})))
 
 
 # ---------------------------------------------------------------- before a restore
@@ -144,6 +146,19 @@ def test_a_job_is_not_stopped_while_nobody_knows():
     found = moves(answered(restoring(), "the store does not answer"))
     assert (found.intent, found.stalled) == ("", "")
     assert found.wake == 5
+
+
+def test_what_was_found_for_anything_else_does_not_count_for_this_restore():
+    """A file may have gone a second after it was found."""
+    for start in ("", f"0/{RUN}", "1/other"):
+        answer = Verified(NOW, WHOLE, start=start)
+        found = moves(replace(restoring(), verified={savepoint(1): answer}))
+        assert (found.intent, found.stalled) == ("", "")
+
+
+def test_another_spec_or_another_run_is_another_start():
+    again = observed(job(live(), generation=2, **NAMED), checkpoints=(present(),), listing=STORED)
+    assert wishes(again)[0].start == f"2/{RUN}"
 
 
 def test_a_job_is_stopped_for_a_whole_state():

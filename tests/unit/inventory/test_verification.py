@@ -103,6 +103,12 @@ async def test_what_lies_outside_is_not_looked_at():
     assert not any(other in key for _, key in store.calls)
 
 
+async def test_a_state_at_the_top_of_the_bucket():
+    store = Lake()
+    store.add_state("imported/", {"imported/x": 3}, 5)
+    assert (await verify(store, PLACE.uri("imported"))).whole
+
+
 async def test_a_state_outside_of_every_job_may_need_what_lies_beside_it():
     store = Lake()
     store.add_state("team/imported/chk-1/", {"team/imported/shared/a": 1, "team/elsewhere/b": 1})

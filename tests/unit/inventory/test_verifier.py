@@ -90,6 +90,17 @@ async def test_an_answer_to_another_question_does_not_count(monkeypatch: pytest.
     assert stage.ask() is not None
 
 
+async def test_an_answer_for_another_start_does_not_count(monkeypatch: pytest.MonkeyPatch):
+    stage = Stage(monkeypatch)
+    stage.ask()
+    await stage.answered()
+    assert stage.ask(start="2/run") is None
+    await stage.answered()
+    assert (stage.ask(start="2/run") or Verified(LONG_AGO)).start == "2/run"
+    assert stage.ask(start="3/run") is None
+    await stage.answered()
+
+
 @pytest.mark.parametrize("error", [RetryLater("the store does not answer"), ValueError("a bug")])
 async def test_trouble_is_said_and_is_never_a_fault(monkeypatch: pytest.MonkeyPatch, error: Exception):
     stage = Stage(monkeypatch, error)
