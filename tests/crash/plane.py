@@ -153,6 +153,11 @@ class Plane:
         rights = [each for each in yaml.safe_load_all(text) if each and each["kind"] in kinds]
         await run("apply", "--server-side", "-f", "-", given=yaml.safe_dump_all(rights))
         await run("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+        # Established is not yet served: lists are answered with 429 until the cache of the kind is filled.
+        look = [str(kubectl), "--kubeconfig", str(config), "get", "streamjobs,checkpoints,checkpointstores", "-A"]
+        await _until(
+            "the kinds are served", lambda: subprocess.run(look, check=False, capture_output=True).returncode == 0
+        )
 
     def kubeconfig(self, name: str, server: str, token: str) -> Path:
         """Write a kubeconfig; JSON is YAML."""

@@ -318,9 +318,15 @@ class Run:
         return snapshot.text_of(seen, errors=errors)
 
     async def settle(self) -> None:
-        """Wait until nothing has been written for a while."""
+        """Wait until nothing has been written for a while, and nothing is to come that comes by itself."""
+        await self.until("each Present Checkpoint is verified", self._verified)
         while self.quiet_seconds < SETTLED_SECONDS:  # noqa: ASYNC110 - quiet is the absence of events
             await asyncio.sleep(SETTLED_SECONDS - self.quiet_seconds + 0.01)
+
+    async def _verified(self) -> bool:
+        """The look at a Checkpoint comes in the background: on a busy machine so late that all would seem settled."""
+        found = await self._lab.api.find(resources.CHECKPOINTS, self.namespace)
+        return not [each["metadata"]["name"] for each in found if _is_to_be_verified(each)]
 
     def object_name(self, part: str) -> str:
         """Name of an object of the only run that was ever started."""
@@ -331,6 +337,13 @@ class Run:
     def quiet_seconds(self) -> float:
         """How long no effect has passed."""
         return time.monotonic() - self.choke.last_effect
+
+
+def _is_to_be_verified(item: Manifest) -> bool:
+    status = item.get("status") or {}
+    true = {each["type"]: each.get("reason") for each in status.get("conditions", []) if each["status"] == "True"}
+    goes = "deletionTimestamp" in item["metadata"] or "Deleting" in true or true.get("Stalled") == "Unreadable"
+    return status.get("phase") == "Present" and "verification" not in status and not goes
 
 
 def _own_rights() -> list[Manifest]:

@@ -69,6 +69,11 @@ class Lab:
         """Objects of a kind."""
         return list(json.loads(self.kubectl("get", kind, *arguments, "-o", "json"))["items"])
 
+    def checkpoints(self, job: str = "flights", source: str = "") -> list[dict[str, Any]]:
+        """The job's Checkpoints, or those of one source only. The namespace holds those of other tests, too."""
+        own = [each for each in self.items("checkpoints") if each["spec"]["jobRef"]["name"] == job]
+        return [each for each in own if source in ("", each["spec"].get("source"))]
+
     def job(self, name: str = "flights") -> dict[str, Any]:
         """The StreamJob's status."""
         return dict(self.get("streamjob", name).get("status") or {})

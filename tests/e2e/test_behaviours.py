@@ -202,17 +202,13 @@ def test_stopping_without_a_savepoint_keeps_the_newest_checkpoint(counter: Lab) 
     assert status["startedFrom"]["checkpointId"] >= number
 
 
-def of_counter(lab: Lab) -> list[dict[str, Any]]:
-    return [each for each in lab.items("checkpoints") if each["spec"]["jobRef"]["name"] == "counter"]
-
-
 def test_deleting_the_job_with_its_checkpoints_leaves_only_what_says_retain_or_is_pinned(counter: Lab) -> None:
     lab = counter
     take(lab, "kept", deletionPolicy="Retain")
     directory = lab.directory("counter")
     before = set(lab.keys(directory))
     lab.kubectl("delete", "streamjob", "counter", "--timeout=100s", seconds=110)
-    kept = of_counter(lab)
+    kept = lab.checkpoints("counter")
     assert "kept" in {each["metadata"]["name"] for each in kept}
     assert all(each["spec"].get("pinned") or each["spec"].get("deletionPolicy") == "Retain" for each in kept)
     homes = tuple(each["status"]["targetDirectory"].removeprefix("s3://penstock/") for each in kept)
@@ -224,7 +220,7 @@ def test_deleting_the_job_with_its_checkpoints_leaves_only_what_says_retain_or_i
 
 def test_a_checkpoint_of_a_job_that_is_gone_can_still_be_deleted_with_its_data(counter: Lab) -> None:
     lab = counter
-    present_ones = [each for each in of_counter(lab) if each["status"]["phase"] == "Present"]
+    present_ones = [each for each in lab.checkpoints("counter") if each["status"]["phase"] == "Present"]
     assert present_ones
     for found in present_ones:
         name, where = found["metadata"]["name"], found["status"]["targetDirectory"].removeprefix("s3://penstock/")

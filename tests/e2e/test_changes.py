@@ -84,7 +84,7 @@ def test_a_savepoint_that_flink_gives_up_changes_nothing_until_the_user_says_so(
     assert "ifSavepointFails: LatestCheckpoint" in found["message"]
     status = lab.job("mover")
     assert (status["run"]["id"], status["jobVersion"], status["state"]) == (run, 1, "Running")
-    [failed] = [each for each in lab.items("checkpoints") if each["spec"].get("source") == "Upgrade"]
+    [failed] = lab.checkpoints("mover", "Upgrade")
     assert failed["status"]["phase"] == "Timeout"
     assert "expired" in failed["status"]["lastError"]["message"]
 

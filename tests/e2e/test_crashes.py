@@ -71,8 +71,7 @@ class Scene:
         """How many savepoints each run is to have in Flink's history."""
 
     def checkpoints(self) -> dict[str, dict[str, Any]]:
-        own = [each for each in self.lab.items("checkpoints") if each["spec"]["jobRef"]["name"] == NAME]
-        return {str(each["metadata"]["name"]): each for each in own}
+        return {str(each["metadata"]["name"]): each for each in self.lab.checkpoints(NAME)}
 
     def stops(self) -> set[str]:
         return {name for name, each in self.checkpoints().items() if each["spec"].get("source") == "Stop"}

@@ -134,7 +134,7 @@ def it_is_stopped_and_started(lab: Lab) -> str:
     lab.until("it is stopped", lambda: lab.job().get("state") == "Stopped")
     assert not lab.pods("jobmanager")
     assert not lab.pods("taskmanager")
-    stops = [each for each in lab.items("checkpoints") if each["spec"].get("source") == "Stop"]
+    stops = lab.checkpoints(source="Stop")
     assert [each["status"]["phase"] for each in stops] == ["Present"]
     name = str(stops[0]["metadata"]["name"])
     lab.patch({"state": "Running"})

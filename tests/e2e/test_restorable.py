@@ -90,7 +90,7 @@ def test_what_has_lost_a_file_is_refused_before_the_job_is_stopped(running: Lab)
     assert verified(lab, "broken") == ("False", "FilesMissing")
     assert lost in status(lab, "broken")["verification"]["firstMissing"][0]
     assert lab.condition("checkpoint", "broken", "Restorable")["status"] == "False"
-    assert not [each for each in lab.items("checkpoints") if each["spec"].get("source") == "Upgrade"]
+    assert not lab.checkpoints("whole", "Upgrade")
     lab.patch({"startFrom": {"latest": {}, "checkpoint": None}}, "whole")
     lab.until(
         "nothing is refused any more", lambda: lab.condition("streamjob", "whole", "Stalled")["status"] == "False"

@@ -72,8 +72,7 @@ class Past:
 
     def present(self) -> dict[str, dict[str, Any]]:
         """The Present Checkpoints by name."""
-        items = {each["metadata"]["name"]: each for each in self.lab.items("checkpoints")}
-        own = {name: each for name, each in items.items() if each["spec"]["jobRef"]["name"] == NAME}
+        own = {each["metadata"]["name"]: each for each in self.lab.checkpoints(NAME)}
         return {name: each for name, each in own.items() if (each.get("status") or {}).get("phase") == "Present"}
 
     def expected(self, checkpoint: dict[str, Any]) -> range:

@@ -5,7 +5,7 @@ No start is begun, and no job is stopped for a restore, without an answer that w
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, CheckpointVerification, Phase, Source
@@ -20,6 +20,8 @@ from penstock.model import JobListing, Observed
 from penstock.verdict import Verification, Wish
 
 _RECENT = timedelta(minutes=1)
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
+"""Times that others told are not compared with answers: a clock that is ahead would ask without end."""
 
 
 def wishes(observed: Observed) -> tuple[Wish, ...]:
@@ -60,23 +62,25 @@ def _wish(checkpoint: Checkpoint) -> Wish | None:
     status, asked = checkpoint.status, checkpoint.metadata.annotations.get(constants.VERIFY, "")
     if checkpoint.spec.location is not None:
         return _imported(checkpoint, asked)
-    if status.phase is not Phase.PRESENT or status.location is None or status.completion_time is None:
+    if status.phase is not Phase.PRESENT or status.location is None:
         return None
     if checkpoint.metadata.terminating or is_being_cleared(checkpoint):
         return None
     known = status.verification
     if known is not None and asked in ("", known.request):
         return None
-    return Wish(status.location, status.completion_time, asked)
+    return Wish(status.location, _ANY_TIME, asked)
 
 
 def _imported(checkpoint: Checkpoint, asked: str) -> Wish | None:
     """An imported one is looked at before it is Present, wherever its administrator says that it lies."""
-    known, made = checkpoint.status.verification, checkpoint.metadata.creation_timestamp
+    known = checkpoint.status.verification
     over = checkpoint.status.phase not in (None, Phase.PENDING, Phase.PRESENT) or checkpoint.metadata.terminating
-    if over or made is None or (known is not None and asked in ("", known.request)):
+    if over or (known is not None and asked in ("", known.request)):
         return None
-    return Wish(checkpoint.spec.location or "", made, asked, anywhere=True)
+    # What was found for an earlier object of the same place does not count: it may have been mended since.
+    own = checkpoint.metadata.uid if known is None else ""
+    return Wish(checkpoint.spec.location or "", _ANY_TIME, asked, start=own, anywhere=True)
 
 
 def hindrance(draft: Draft, began: StartedFrom, override: tuple[Override, ...] | None) -> Refusal | str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -63,7 +63,7 @@ def look(one: Checkpoint, found: Verification | str | None = None, seen: Observe
 
 def test_it_is_looked_at_before_it_is_present_wherever_it_lies():
     one = imported()
-    asked = Wish(LOCATION, one.metadata.creation_timestamp or NOW, anywhere=True)
+    asked = Wish(LOCATION, datetime.min.replace(tzinfo=UTC), start=one.metadata.uid, anywhere=True)
     assert wishes(observed(job(live()), checkpoints=(one,))) == (asked,)
     found = look(one)
     assert found.checkpoints["old"].phase == "Pending"

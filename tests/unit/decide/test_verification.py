@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -74,8 +74,14 @@ def starting(spec: dict[str, Any] | None = None) -> Observed:
 
 def test_one_that_is_present_is_looked_at_once():
     asked = wishes(observed(job(live()), checkpoints=(present(),)))
-    assert asked == (Wish(savepoint(1), present().status.completion_time),)
+    assert asked == (Wish(savepoint(1), datetime.min.replace(tzinfo=UTC)),)
     assert wishes(observed(job(live()), checkpoints=(present(status=known()),))) == ()
+
+
+def test_flinks_clock_may_be_ahead():
+    """Each answer would be older than the checkpoint: it would be asked for without end."""
+    ahead = present(status={"completion_time": NOW + timedelta(hours=1)})
+    assert all(wish.not_before < NOW for wish in wishes(observed(job(live()), checkpoints=(ahead,))))
 
 
 def test_it_is_looked_at_again_when_a_user_asks_and_not_twice_for_the_same_words():
