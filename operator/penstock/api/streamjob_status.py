@@ -174,6 +174,7 @@ class StartIntent(Model):
     job_version: int
     spec_hash: str = ""
     started_from: StartedFrom
+    applied: Applied | None = None  # what of the spec this start applies; recorded with the permit
     permitted: bool = False  # its permit was made: it must never be made again
     recorded_at: Time
 

@@ -6,7 +6,7 @@ import json
 
 from penstock.api.base import dump
 from penstock.api.checkpoint import Phase
-from penstock.api.streamjob import StartFrom, StreamJobSpec
+from penstock.api.streamjob import StartFrom, StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import Applied, JobState, Run, StartedFrom, StartIntent
 from penstock.decide import verification
 from penstock.decide.change import spec_hash
@@ -44,8 +44,7 @@ def begin(draft: Draft, wish: StartFrom) -> None:
     chosen = ready(draft, wish)
     if chosen is None:
         return
-    job = draft.job
-    digest = spec_hash(job.spec)
+    digest = spec_hash(draft.job.spec)
     versions = [revision.version for revision in draft.observed.revisions]
     same = digest == draft.status.applied_spec_hash and draft.status.job_version > 0
     version = draft.status.job_version if same else max([draft.status.job_version, *versions]) + 1
@@ -55,11 +54,15 @@ def begin(draft: Draft, wish: StartFrom) -> None:
             job_version=version,
             spec_hash=digest,
             started_from=chosen,
+            applied=_to_apply(draft.job),
             recorded_at=draft.now,
         ),
-        applied=Applied(start_from=start_value(job), restart_token=job.spec.restart_token),
     )
     draft.wake(0)
+
+
+def _to_apply(job: StreamJob) -> Applied:
+    return Applied(start_from=start_value(job), restart_token=job.spec.restart_token)
 
 
 def strays_go(draft: Draft) -> bool:
@@ -77,8 +80,9 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
     """Carry out a start whose intent was in the status that this pass loaded."""
     spec = draft.job.spec
     if not intent.permitted:
-        if intent.spec_hash != spec_hash(spec):
-            draft.set(intent=None)  # nothing exists yet: choose again for the spec as it is now
+        if intent.spec_hash != spec_hash(spec) or intent.applied not in (None, _to_apply(draft.job)):
+            # Nothing exists yet, and nothing of the spec counts as applied: choose again for the spec as it is now.
+            draft.set(intent=None)
             draft.wake(0)
             return
         if _goes_meanwhile(draft, intent.started_from):
@@ -87,7 +91,8 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
             return
         draft.act(RecordRevision(intent.job_version, intent.spec_hash, spec))
         draft.act(GrantPermit(intent.run))
-        draft.set(intent=intent.model_copy(update={"permitted": True}))
+        applied = intent.applied or draft.status.applied
+        draft.set(intent=intent.model_copy(update={"permitted": True}), applied=applied)
         draft.wake(0)
         return
     began = intent.started_from

@@ -78,7 +78,8 @@ def test_a_new_job_records_the_intent_and_does_nothing_yet():
     assert found.status.intent.run == FRESH_RUN
     assert found.status.intent.job_version == 1
     assert not found.status.intent.permitted
-    assert found.status.applied.start_from == {"latest": {}}
+    assert found.status.intent.applied.start_from == {"latest": {}}
+    assert found.status.applied is None
     assert found.status.state == "Starting"
     assert found.wake == 0
 
@@ -321,6 +322,33 @@ def test_the_first_step_records_the_version_and_grants_the_permit():
 def test_a_spec_that_changed_before_the_permit_is_chosen_for_anew():
     found = start({"intent": start_intent()}, {"parallelism": 7})
     assert (found.intent, found.effects, found.wake) == ("", (), 0)
+
+
+STOPPED_ONCE = ended("STOPPED", applied={"start_from": {"latest": {}}, "restart_token": ""})
+
+
+@pytest.mark.parametrize("before", [None, STOPPED_ONCE], ids=["new", "stopped"])
+@pytest.mark.parametrize("change", [{"parallelism": 7}, {"restartToken": "again"}], ids=str)
+def test_what_start_from_named_is_not_forgotten_when_the_spec_changes_before_the_permit(before, change):
+    states = (stored(savepoint(1), 1, run=OLD_RUN), stored(retained(7), 7))
+    asked = {"checkpoints": (checkpoint(phase="Present"),), "listing": listing(*states)}
+    first = start(before, NAMED, **asked)
+    second = start(dict(first.status), NAMED | change, **asked)
+    assert (second.intent, second.effects) == ("", ())
+    assert chosen(start(dict(second.status), NAMED | change, **asked)) == ("Checkpoint", savepoint(1))
+
+
+def test_another_start_from_before_the_permit_is_chosen_for_anew():
+    first = start(None, NAMED, checkpoints=(checkpoint(phase="Present"),), listing=listing(stored(savepoint(1), 1)))
+    found = start(dict(first.status), EMPTY)
+    assert (found.intent, found.effects, found.wake) == ("", (), 0)
+
+
+def test_what_was_applied_is_recorded_with_the_permit():
+    first = start(None, EMPTY)
+    found = start(dict(first.status), EMPTY)
+    assert found.status.intent.permitted
+    assert found.status.applied.start_from == EMPTY["startFrom"]
 
 
 def test_the_second_step_makes_the_run_and_never_the_permit():
