@@ -122,8 +122,9 @@ class World:
             ha_dir=config["high-availability.storageDir"],
             num_retained=int(config["execution.checkpointing.num-retained"]),
         )
-        if self.flink.jobs:
-            others = ", ".join(each.run for each in self.flink.jobs.values())
+        of = job.cluster.rpartition("-")[0]
+        others = ", ".join(each.run for each in self.flink.jobs.values() if each.cluster.rpartition("-")[0] == of)
+        if others:
             self.violations.append(f"run {run} was started while the JobManager of {others} was still there")
         await self.flink.start(f"{stem}-jobmanager.{self._namespace}.svc", job)
         if first:

@@ -166,15 +166,15 @@ class Run:
         await self._lab.api.create(resources.STORES, None, {"metadata": {"name": self.namespace}, "spec": spec})
         await self.until("the store is Ready", lambda: self._ready("CheckpointStore", self.namespace))
 
-    async def make_job(self, **spec: Any) -> None:
-        """Create the StreamJob, and wait until it runs and Flink has completed a checkpoint."""
+    async def make_job(self, name: str = "flow", **spec: Any) -> None:
+        """Create a StreamJob, and wait until it runs and Flink has completed a checkpoint."""
         checkpoints = {"store": self.namespace} | spec.pop("checkpoints", {})
         whole = {"flink": {"version": "2.3"}, "job": {"sql": {"script": "SELECT 1;"}}, "checkpoints": checkpoints}
-        manifest = {"metadata": {"name": "flow"}, "spec": whole | spec}
+        manifest = {"metadata": {"name": name}, "spec": whole | spec}
         await self._lab.api.create(resources.STREAM_JOBS, self.namespace, manifest)
-        await self.until_job("Running")
+        await self.until_job("Running", name)
         # The checkpoint's object follows: on a busy machine so late that what has been prepared would seem settled.
-        await self.until_present("Retained")
+        await self.until_present("Retained", job=name)
 
     async def edit_job(self, **spec: Any) -> None:
         """Change the StreamJob's spec."""
@@ -223,12 +223,13 @@ class Run:
         cron = f"{minute.minute} {minute.hour} {minute.day} {minute.month} *"
         await self.edit_job(checkpoints={"schedule": {"cron": cron}})
 
-    async def until_present(self, source: str, seconds: float = 90) -> None:
+    async def until_present(self, source: str, seconds: float = 90, job: str = "flow") -> None:
         """Wait until a Checkpoint of this source is Present."""
 
         async def present() -> bool:
             found = await self._lab.api.find(resources.CHECKPOINTS, self.namespace)
-            own = [each for each in found if each["spec"].get("source") == source]
+            of_job = [each for each in found if each["spec"]["jobRef"]["name"] == job]
+            own = [each for each in of_job if each["spec"].get("source") == source]
             return any((each.get("status") or {}).get("phase") == "Present" for each in own)
 
         await self.until(f"a Checkpoint of source {source} is Present", present, seconds)
@@ -270,18 +271,18 @@ class Run:
 
         await self.until(f"Checkpoint {name} is {phase}", reached)
 
-    async def until_job(self, state: str) -> None:
-        """Wait until the StreamJob is in this state as its spec asks for it now, and settled."""
+    async def until_job(self, state: str, name: str = "flow") -> None:
+        """Wait until a StreamJob is in this state as its spec asks for it now, and settled."""
 
         async def reached() -> bool:
-            found = await self._lab.api.get(resources.STREAM_JOBS, self.namespace, "flow") or {}
+            found = await self._lab.api.get(resources.STREAM_JOBS, self.namespace, name) or {}
             status = found.get("status") or {}
             ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", []))
             seen = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
             settled = ready and seen and "intent" not in status and status.get("state") == state
             return settled and (state != "Running" or "latestCheckpoint" in status)
 
-        await self.until(f"the job is {state}", reached)
+        await self.until(f"{name} is {state}", reached)
 
     async def _ready(self, kind: str, name: str) -> bool:
         resource = next(each for each in resources.ALL if each.kind == kind)

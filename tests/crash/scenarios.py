@@ -117,6 +117,12 @@ async def _repairs(run: Run) -> None:
     await run.until_checkpoint(2)  # which the JobManager completes when it runs again
 
 
+async def _fork(run: Run) -> None:
+    await run.make_job("fork", startFrom={"checkpoint": {"name": "first"}})
+    # It has a checkpoint of its own now: what it has started from may go.
+    await run.delete(resources.CHECKPOINTS, "first")
+
+
 async def _running_for_long(run: Run) -> None:
     run.world.flink.ahead_millis = 11 * 60 * 1000
     await _running(run)
@@ -161,4 +167,5 @@ SCENARIOS = (
     Scenario("failed", _running_for_long, _failed),
     Scenario("pods", _with_failed_pods, _one_more),
     Scenario("unreadable", _running, _unreadable),
+    Scenario("fork", _running_with_checkpoint, _fork),
 )

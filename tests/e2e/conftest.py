@@ -20,10 +20,10 @@ NAMESPACE = "penstock-e2e"
 
 
 @pytest.fixture(scope="session")
-def lab(kubectl: Kubectl) -> Iterator[Lab]:
+def lab(kubectl: Kubectl, kubeconfig: str) -> Iterator[Lab]:
     """The lab; what an earlier run that was killed left is taken away first."""
     data.fetch()
-    lab = Lab(kubectl, NAMESPACE)
+    lab = Lab(kubectl, NAMESPACE, kubeconfig)
     _remove(kubectl)
     for name in ("namespace", "s3", "kafka", "tools"):
         lab.apply(f"manifests/demo/{name}.yaml")

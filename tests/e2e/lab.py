@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +24,9 @@ _DEMO = "penstock-demo"
 class Lab:
     """One namespace with Kafka, S3, a store and what the test makes in it."""
 
-    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+    def __init__(self, kubectl: Kubectl, namespace: str, kubeconfig: str) -> None:
         self._kubectl = kubectl
+        self.kubeconfig = kubeconfig
         self.namespace = namespace
         self._began = time.monotonic()
 
@@ -34,6 +37,25 @@ class Lab:
     def kubectl(self, *arguments: str, **options: Any) -> str:
         """kubectl in the lab's namespace."""
         return str(self._kubectl("-n", self.namespace, *arguments, **options).stdout)
+
+    def penstock(self, *arguments: str, expect: int = 0, seconds: float = 120) -> str:
+        """The `penstock` command in the lab's namespace, as a user types it: what it says on stdout, or on stderr."""
+        words = (
+            sys.executable,
+            "-m",
+            "penstock.cli",
+            *arguments,
+            "-n",
+            self.namespace,
+            "--kubeconfig",
+            self.kubeconfig,
+        )
+        path = {"PYTHONPATH": str(ROOT / "operator")}
+        done = subprocess.run(
+            words, env=os.environ | path, capture_output=True, text=True, timeout=seconds, check=False
+        )
+        assert done.returncode == expect, f"{' '.join(arguments)}: {done.returncode}, {done.stdout}{done.stderr}"
+        return done.stdout or done.stderr
 
     def apply(self, name: str, edit: Callable[[str], str] = lambda text: text) -> None:
         """Apply a manifest of the repository, moved into the lab's namespace and store."""
@@ -118,9 +140,9 @@ class Lab:
         items = self.items("pods", "-l", f"penstock.dev/component={component},penstock.dev/job={name}")
         return [each for each in items if each["status"].get("phase") in ("Pending", "Running")]
 
-    def kill(self, component: str) -> None:
+    def kill(self, component: str, name: str = "flights") -> None:
         """Kill all pods of a component at once, without a grace."""
-        for pod in self.pods(component):
+        for pod in self.pods(component, name):
             self.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--wait=false")
 
     # ------------------------------------------------------------ the topics

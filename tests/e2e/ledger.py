@@ -13,6 +13,7 @@ import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from penstock.flink.metadata import needed, read
@@ -25,19 +26,15 @@ NAME = "ledger"
 _SCRIPT = Path(__file__).with_name("in_pod.py").read_text()
 _BUCKET = "s3://penstock/"
 
-_NUMBERS = f"""
+_SQL = """
 CREATE TEMPORARY TABLE numbers (n BIGINT) WITH (
-  'connector' = 'kafka', 'topic' = '{NAME}-in', 'properties.bootstrap.servers' = '{{kafka}}',
-  'properties.group.id' = '{NAME}', 'scan.startup.mode' = 'earliest-offset', 'format' = 'json');
-"""
-_SUMS = f"""
+  'connector' = 'kafka', 'topic' = '$SOURCE-in', 'properties.bootstrap.servers' = 'kafka.$SPACE.svc:9092',
+  'properties.group.id' = '$JOB', 'scan.startup.mode' = 'earliest-offset', 'format' = 'json');
 CREATE TEMPORARY TABLE sums (k BIGINT, c BIGINT, s BIGINT, n BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH (
-  'connector' = 'upsert-kafka', 'topic' = '{NAME}-out', 'properties.bootstrap.servers' = '{{kafka}}',
+  'connector' = 'upsert-kafka', 'topic' = '$JOB-out', 'properties.bootstrap.servers' = 'kafka.$SPACE.svc:9092',
   'key.format' = 'json', 'value.format' = 'json');
+INSERT INTO sums SELECT MOD(n, $KEYS), COUNT(*), SUM(n), MAX(n) FROM numbers GROUP BY MOD(n, $KEYS);
 """
-_INSERT = "INSERT INTO sums SELECT MOD(n, KEYS), COUNT(*), SUM(n), MAX(n) FROM numbers GROUP BY MOD(n, KEYS);"
-SQL = _NUMBERS + _SUMS + _INSERT.replace("KEYS", str(KEYS))
-"""With `{kafka}` for the broker's host."""
 INCREMENTAL = {
     "state.backend.type": "rocksdb",
     "execution.checkpointing.incremental": "true",
@@ -71,10 +68,19 @@ class Ledger:
     """The job, its topics, and how far the numbers go."""
 
     lab: Lab
+    name: str = NAME
+    """The StreamJob's, and of its topic of rows."""
+    source: str = NAME
+    """The StreamJob's that the topic of numbers is named after."""
     fed: int = 0
     rows: int = 0
     """End of the topic of rows."""
     batches: list[Batch] = field(default_factory=list)
+
+    @property
+    def sql(self) -> str:
+        """The job's script."""
+        return Template(_SQL).substitute(SOURCE=self.source, JOB=self.name, SPACE=self.lab.namespace, KEYS=KEYS)
 
     # ------------------------------------------------------------ numbers and rows
 
@@ -85,11 +91,11 @@ class Ledger:
 
     def make_topics(self) -> None:
         """Both topics."""
-        self._in_pod("make", f"{NAME}-in", f"{NAME}-out")
+        self._in_pod("make", *{f"{self.source}-in", f"{self.name}-out"})
 
     def add(self, count: int) -> None:
         """Feed numbers without looking at what becomes of them."""
-        self._in_pod("feed", f"{NAME}-in", self.fed, count)
+        self._in_pod("feed", f"{self.source}-in", self.fed, count)
         self.fed += count
 
     def feed(self, count: int) -> None:
@@ -101,7 +107,7 @@ class Ledger:
 
     def position(self, seconds: float = 30) -> int:
         """Where the job went on, from the rows since the last look: each right, each number once, up to the last."""
-        *lines, end = map(json.loads, self._in_pod("rows", f"{NAME}-out", self.rows, self.fed - 1, seconds))
+        *lines, end = map(json.loads, self._in_pod("rows", f"{self.name}-out", self.rows, self.fed - 1, seconds))
         self.rows = end["end"]
         assert lines, "the job has made no rows"
         first = min(line["n"] for line in lines)
@@ -118,10 +124,10 @@ class Ledger:
 
     # ------------------------------------------------------------ Flink
 
-    def flink(self, path: str, name: str = NAME) -> dict[str, Any]:
+    def flink(self, path: str) -> dict[str, Any]:
         """What the job's JobManager answers, below `/jobs/<run>`; straight to its pod."""
-        [pod] = self.lab.pods("jobmanager", name)
-        run = self.lab.job(name)["run"]["id"]
+        [pod] = self.lab.pods("jobmanager", self.name)
+        run = self.lab.job(self.name)["run"]["id"]
         with urllib.request.urlopen(f"http://{pod['status']['podIP']}:8081/jobs/{run}{path}", timeout=10) as answer:
             return dict(json.load(answer))
 

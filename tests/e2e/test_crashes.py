@@ -153,7 +153,7 @@ class Scene:
     def history(self, run: str) -> list[dict[str, Any]]:
         """The savepoints that Flink knows of a run: now, or when its JobManager was asked last."""
         if run == self.lab.job(NAME)["run"]["id"] and self.lab.pods("jobmanager", NAME):
-            entries = Ledger(self.lab).flink("/checkpoints", NAME)["history"]
+            entries = Ledger(self.lab, NAME).flink("/checkpoints")["history"]
             return [each for each in entries if each["is_savepoint"]]
         return self.operator.pods.savepoints.get(run, [])
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ledger import INCREMENTAL, KEYS, NAME, SQL, Batch, Ledger, directory_of, files_of, metadata_files
+from ledger import INCREMENTAL, KEYS, NAME, Batch, Ledger, directory_of, files_of, metadata_files
 from test_behaviours import stream_job
 
 if TYPE_CHECKING:
@@ -90,11 +90,10 @@ def past(lab: Lab) -> Past:
     lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))  # the store alone
     past = Past(lab, Ledger(lab))
     past.ledger.make_topics()
-    sql = SQL.replace("{kafka}", f"kafka.{lab.namespace}.svc:9092")
     # Long enough that the last ones of a cancelled run are of different positions.
     kept = {"interval": "4s", "retention": {"numRetained": 3}}
     spec = {"checkpoints": kept, "onDelete": {"checkpoints": "Delete"}}
-    job = stream_job(lab, NAME, sql, parallelism=2, **spec)
+    job = stream_job(lab, NAME, past.ledger.sql, parallelism=2, **spec)
     job["spec"]["flink"]["configuration"] = dict(INCREMENTAL)
     job["spec"]["taskManager"]["slots"] = 2
     lab.create(job)

@@ -156,7 +156,7 @@ class StartFrom(Model):
     latest: Empty | None = None
     """The newest restorable state of this job. The default: write {}."""
     checkpoint: NameRef | None = None
-    """A Checkpoint of this job, or of a deleted one of the same namespace and name."""
+    """A Checkpoint of this namespace: of this job, of a deleted one of its name, or of another one (a fork)."""
     as_of: AsOf | None = None
     """The newest Present Checkpoint of this job that was complete at that time."""
     empty: Empty | None = None

@@ -10,7 +10,7 @@ from typing import Any
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase
 from penstock.api.conditions import find_condition
-from penstock.api.reading import read
+from penstock.cli.following import checkpoint as read_checkpoint
 from penstock.cli.user import Session, User, connect
 from penstock.errors import Refused, RetryLater
 from penstock.kube import resources
@@ -26,7 +26,7 @@ async def ask(user: User, name: str, patience: timedelta) -> dict[str, Any]:
         RetryLater: nobody has answered in time; the question stays.
     """
     async with connect(user) as session:
-        checkpoint = await _read(session, name)
+        checkpoint = await read_checkpoint(session, name)
         if checkpoint.status.phase is not Phase.PRESENT:
             phase = checkpoint.status.phase or "not taken yet"
             raise Refused(f"Checkpoint {name} is {phase}: there is nothing to verify", "NotPresent")
@@ -43,23 +43,13 @@ async def ask(user: User, name: str, patience: timedelta) -> dict[str, Any]:
 
 async def _answered(session: Session, name: str, request: str) -> Checkpoint:
     while True:
-        checkpoint = await _read(session, name)
+        checkpoint = await read_checkpoint(session, name)
         told = checkpoint.status.verification
         if told is not None and told.request == request:
             return checkpoint
         if checkpoint.status.phase is not Phase.PRESENT or checkpoint.metadata.terminating:
             raise Refused(f"Checkpoint {name} has gone meanwhile", "NotPresent")
         await asyncio.sleep(_EVERY_SECONDS)
-
-
-async def _read(session: Session, name: str) -> Checkpoint:
-    stored = await session.kube.get(resources.CHECKPOINTS, session.namespace, name)
-    if stored is None:
-        raise Refused(f"there is no Checkpoint {name} in namespace {session.namespace}", "NotFound")
-    found, problems = read(Checkpoint, stored)
-    if found is None:
-        raise Refused(f"Checkpoint {name}: {'; '.join(map(str, problems))}", constants.UNREADABLE)
-    return found
 
 
 def _content(checkpoint: Checkpoint) -> dict[str, Any]:

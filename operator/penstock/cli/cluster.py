@@ -13,7 +13,7 @@ from penstock.cli.remote import Login, Remote
 from penstock.errors import Refused, RetryLater
 from penstock.inventory.mark import read_mark
 from penstock.kube import resources
-from penstock.kube.client import Kube, load_user_configuration
+from penstock.kube.client import USER_MANAGER, Kube, load_user_configuration
 from penstock.store.client import Access, ObjectStore
 from penstock.world import cluster_uid, credentials_of, place_of
 
@@ -94,7 +94,7 @@ async def connect(login: Login) -> AsyncIterator[Cluster]:
     """
     # What it has to say about a missing file is in the error.
     logging.getLogger("kubernetes").addHandler(logging.NullHandler())
-    kube = Kube(await load_user_configuration(login.kubeconfig, login.context))
+    kube = Kube(await load_user_configuration(login.kubeconfig, login.context), USER_MANAGER)
     try:
         yield Cluster(kube, await cluster_uid(kube), login)
     finally:

@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 
 import click
 
+from penstock.cli.checkpoints import checkpoint, describe, list_
 from penstock.cli.inspect import inspect
+from penstock.cli.jobs import restore, start, stop
 from penstock.cli.orphans import orphans
 from penstock.cli.rebuild import adopt, rebuild
 from penstock.cli.verify import verify
@@ -50,15 +52,21 @@ def _fail(message: str, code: int) -> NoReturn:
 @click.group(cls=OneSentence, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def penstock(context: click.Context) -> None:
-    """Look at Flink's checkpoints, and at the stores that they lie in."""
+    """Stream jobs and their checkpoints, with your own rights; Flink's checkpoints, and the stores that they lie in."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
 penstock.add_command(adopt)
+penstock.add_command(checkpoint)
+penstock.add_command(describe)
 penstock.add_command(inspect)
+penstock.add_command(list_)
 penstock.add_command(orphans)
 penstock.add_command(rebuild)
+penstock.add_command(restore)
+penstock.add_command(start)
+penstock.add_command(stop)
 penstock.add_command(verify)
 
 

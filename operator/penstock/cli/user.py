@@ -53,7 +53,7 @@ async def connect(user: User) -> AsyncIterator[Session]:
     # Imported here: the library takes most of a second, which --help need not wait for.
     from penstock.kube import client  # noqa: PLC0415
 
-    kube = client.Kube(await client.load_user_configuration(user.kubeconfig, user.context))
+    kube = client.Kube(await client.load_user_configuration(user.kubeconfig, user.context), client.USER_MANAGER)
     try:
         yield Session(kube, user.namespace or client.user_namespace(user.kubeconfig, user.context))
     finally:

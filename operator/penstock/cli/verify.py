@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.api.duration import parse_duration
 from penstock.cli import location as place
+from penstock.cli.options import duration
 from penstock.cli.remote import Remote, output_option, s3_options
 from penstock.cli.report import columns, show
 from penstock.cli.user import User, user_options
@@ -20,20 +20,13 @@ if TYPE_CHECKING:
 _NOT_WHOLE = 1
 
 
-def _duration(_context: click.Context, _option: click.Parameter, given: str) -> timedelta:
-    try:
-        return timedelta(milliseconds=parse_duration(given))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
 @click.command
 @click.argument("target")
 @click.option(
     "--timeout",
     default="2m",
     show_default=True,
-    callback=_duration,
+    callback=duration,
     metavar="DURATION",
     help="How long the operator's answer about a Checkpoint is waited for.",
 )

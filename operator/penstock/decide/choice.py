@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.api.base import format_time
-from penstock.api.checkpoint import Checkpoint, Phase
+from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.streamjob import StartFrom, StreamJob
 from penstock.api.streamjob_status import EndState, StartedFrom, StartKind
 from penstock.decide.change import spec_hash
-from penstock.decide.needs import is_being_cleared, wants_restart
-from penstock.model import Observed, StoredState, Unknown
+from penstock.decide.needs import is_being_cleared, live_run, wants_restart
+from penstock.model import Foreign, Observed, StoredState, Unknown
 from penstock.names import short
 
 
@@ -51,7 +51,9 @@ def choose(observed: Observed, wish: StartFrom) -> StartedFrom | Refusal | Unkno
     listing = observed.listing
     if listing is None or isinstance(listing, Unknown):
         return listing or Unknown("the store has not been listed in this pass")
-    known = listing.states + tuple(state for ckpt in observed.checkpoints if (state := _imported(ckpt)) is not None)
+    elsewhere = [ckpt for ckpt in observed.checkpoints if ckpt.spec.location is not None]
+    elsewhere += [each.checkpoint for each in observed.foreign]
+    known = listing.states + tuple(state for ckpt in elsewhere if (state := _elsewhere(ckpt)) is not None)
     if wish.checkpoint is not None:
         return _named(observed, wish.checkpoint.name, known)
     if wish.as_of is not None:
@@ -59,26 +61,54 @@ def choose(observed: Observed, wish: StartFrom) -> StartedFrom | Refusal | Unkno
     return _latest(observed, known, any_directory=listing.any_directory)
 
 
-def _imported(checkpoint: Checkpoint) -> StoredState | None:
-    """An imported one lies outside of the job's directory: what was found there when it became Present."""
-    status, location = checkpoint.status, checkpoint.spec.location
+def _elsewhere(checkpoint: Checkpoint) -> StoredState | None:
+    """One that lies outside of the job's directory, imported or another job's: as it was found when it became Present.
+
+    Whether it still lies there is seen when it is verified, which comes before every start.
+    """
+    status = checkpoint.status
+    location = checkpoint.spec.location or status.location
     if location is None or status.phase is not Phase.PRESENT or status.completion_time is None:
         return None
     return StoredState(location, status.checkpoint_id or 0, status.completion_time, savepoint=True)
+
+
+def fork_problem(observed: Observed, foreign: Foreign) -> Refusal | None:
+    """Why another job's Checkpoint cannot be started from, beyond what holds for a job's own; None when it can."""
+    checkpoint, status, place = foreign.checkpoint, foreign.checkpoint.status, observed.store.place
+    owner, name = checkpoint.spec.job_ref.name, checkpoint.metadata.name
+    field = f"spec.startFrom.checkpoint.name: {name} of StreamJob {owner}"
+    mine = observed.job.spec.checkpoints.store if observed.job is not None else None
+    if status.store != mine:
+        return Refusal("AnotherStore", f"{field} lies in CheckpointStore {status.store}, and this job's is {mine}")
+    run = live_run(foreign.job)
+    if checkpoint.spec.source is Source.RETAINED and run is not None and run.id == status.run:
+        return Refusal("CheckpointIsFlinks", f"{field} is Flink's while its run lives: make a Checkpoint of that job")
+    key = place.key_of(status.location or "") if place is not None else None
+    if checkpoint.spec.location is None and place is not None:
+        inside = place.directory_of(f"{key}/", checkpoint.metadata.namespace, owner) if key else None
+        if inside is None:
+            return Refusal("PlaceNotOurs", f"{field}: {status.location} is not in the directory of that job")
+    return None
 
 
 def _named(observed: Observed, name: str, states: tuple[StoredState, ...]) -> StartedFrom | Refusal:
     field = f"spec.startFrom.checkpoint.name: {name}"
     known = ", ".join(ckpt.metadata.name for ckpt in observed.checkpoints if ckpt.status.phase is Phase.PRESENT)
     instead = f"write one of: {known}" if known else "this job has none that is Present"
-    checkpoint = next((ckpt for ckpt in observed.checkpoints if ckpt.metadata.name == name), None)
+    foreign = next((each for each in observed.foreign if each.checkpoint.metadata.name == name), None)
+    own = next((ckpt for ckpt in observed.checkpoints if ckpt.metadata.name == name), None)
+    checkpoint = foreign.checkpoint if foreign is not None else own
     if checkpoint is None:
-        return Refusal("CheckpointNotFound", f"{field}: this job has no such Checkpoint; {instead}")
+        return Refusal("CheckpointNotFound", f"{field}: there is no such Checkpoint in this namespace; {instead}")
     if checkpoint.metadata.terminating or is_being_cleared(checkpoint):
         return Refusal("CheckpointDeleting", f"{field} is being deleted; {instead}")
     if checkpoint.status.phase is not Phase.PRESENT:
         phase = checkpoint.status.phase or "not taken yet"
         return Refusal("CheckpointNotPresent", f"{field} is {phase}, only a Present one can be started from; {instead}")
+    problem = fork_problem(observed, foreign) if foreign is not None else None
+    if problem is not None:
+        return problem
     state = next((each for each in states if each.location == checkpoint.status.location), None)
     if state is None:
         where = checkpoint.status.location
@@ -169,7 +199,8 @@ def _empty(observed: Observed, reason: str) -> StartedFrom:
 
 
 def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom | Refusal:
-    owner = next((ckpt for ckpt in observed.checkpoints if ckpt.status.location == state.location), None)
+    all_of_them = (*observed.checkpoints, *(each.checkpoint for each in observed.foreign))
+    owner = next((ckpt for ckpt in all_of_them if ckpt.status.location == state.location), None)
     if owner is not None and is_being_cleared(owner):
         name = owner.metadata.name
         return Refusal("CheckpointDeleting", f"the newest state is Checkpoint {name}, which is being deleted: waiting")

@@ -13,9 +13,9 @@ from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.conditions import find_condition
 from penstock.api.duration import parse_duration
 from penstock.api.streamjob import DesiredState, StreamJob
-from penstock.api.streamjob_status import StartIntent, StopIntent, TeardownIntent
+from penstock.api.streamjob_status import StartIntent
 from penstock.decide.draft import Draft
-from penstock.decide.needs import is_being_cleared, live_run, start_value
+from penstock.decide.needs import is_being_cleared, live_run, promised, start_value
 from penstock.model import (
     DeleteCheckpoint,
     DeleteCheckpointData,
@@ -47,7 +47,7 @@ def retain(draft: Draft) -> None:
     )
     last = next((ckpt for ckpt in present if _stays_restorable(draft, ckpt)), None)
     for checkpoint, rule in (_too_old(draft, present) | _too_many(draft, present)).values():
-        if checkpoint is last or in_use(job, checkpoint) or is_being_cleared(checkpoint):
+        if checkpoint is last or users(draft.observed, checkpoint) or is_being_cleared(checkpoint):
             continue
         draft.condition(checkpoint, constants.DELETING, "True", "Retention", rule)
         draft.wake(0)
@@ -108,12 +108,11 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
     if not is_being_cleared(checkpoint):
         return
     name = checkpoint.metadata.name
-    job = draft.observed.job
     target = draft.observed.targets.get(name)
     if not isinstance(target, TargetListing):
         draft.wake(5)
         return
-    needed = checkpoint.spec.pinned or (job is not None and in_use(job, checkpoint)) or _is_last(draft)
+    needed = checkpoint.spec.pinned or bool(users(draft.observed, checkpoint)) or _is_last(draft)
     if target.complete is not None and (needed or run_may_write(draft.observed, checkpoint)):
         # Only while it can still be restored: what has lost its `_metadata` is deleted to its end.
         why = "it is pinned or in use again, or the last restorable one"
@@ -144,10 +143,12 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
             draft.say("Normal", "Retained", f"its data stays at {status.location}", checkpoint)
         draft.act(SetFinalizer("Checkpoint", name, present=False), name)
         return
-    job, target = draft.observed.job, draft.observed.targets.get(name)
+    target = draft.observed.targets.get(name)
     whole = not isinstance(target, TargetListing) or target.complete is not None
-    if whole and job is not None and in_use(job, checkpoint):
-        draft.condition(checkpoint, constants.DELETING, "False", "InUse", "a run starts from it; deleted after that")
+    by = ", ".join(users(draft.observed, checkpoint))
+    if whole and by:
+        message = f"StreamJob {by} starts from it; deleted after that"
+        draft.condition(checkpoint, constants.DELETING, "False", "InUse", message)
         draft.wake(5)
         return
     if not is_being_cleared(checkpoint):
@@ -214,6 +215,12 @@ def run_may_write(observed: Observed, checkpoint: Checkpoint) -> bool:
     return (alive is not None and alive.id == run) or objects.objects > 0 or objects.pods > 0
 
 
+def users(observed: Observed, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Which StreamJobs need it: its own, others of the namespace that start from it, those that cannot be read."""
+    jobs = (*((observed.job,) if observed.job is not None else ()), *observed.others)
+    return tuple(job.metadata.name for job in jobs if in_use(job, checkpoint)) + observed.unreadable_others
+
+
 def in_use(job: StreamJob, checkpoint: Checkpoint) -> bool:
     """Whether a run starts from it, needs it for a second start, or the spec asks to start from it next."""
     location = checkpoint.status.location
@@ -222,7 +229,7 @@ def in_use(job: StreamJob, checkpoint: Checkpoint) -> bool:
         return False
     if isinstance(status.intent, StartIntent) and status.intent.started_from.location == location:
         return True
-    if checkpoint.metadata.name in _to_be_started_from(job):
+    if checkpoint.metadata.name in promised(job):
         return True
     began = status.started_from
     if began is not None and began.location == location:
@@ -240,15 +247,6 @@ def _is_last(draft: Draft) -> bool:
     """Whether none is left that is not going: the newer one that retention had counted on was deleted meanwhile."""
     present = (ckpt for ckpt in draft.observed.checkpoints if draft.status_of(ckpt).phase is Phase.PRESENT)
     return not any(_stays_restorable(draft, ckpt) for ckpt in present)
-
-
-def _to_be_started_from(job: StreamJob) -> set[str]:
-    """The Checkpoint that a stop under way, or one that is over, has promised to the next run."""
-    intent, run = job.status.intent, job.status.run
-    promised = [intent.next_start_from] if isinstance(intent, StopIntent | TeardownIntent) else []
-    if run is not None and run.ended_at is not None and not isinstance(intent, StartIntent):
-        promised.append(run.next_start_from)
-    return {str((value.get("checkpoint") or {}).get("name")) for value in promised if value}
 
 
 def _age_key(draft: Draft, checkpoint: Checkpoint) -> tuple[datetime, int]:

@@ -12,7 +12,7 @@ from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState, StreamJob
-from penstock.api.streamjob_status import Run, StartIntent, StopIntent
+from penstock.api.streamjob_status import Run, StartIntent, StopIntent, TeardownIntent
 from penstock.flink.answers import CheckpointStats, FlinkJob
 from penstock.model import Manager, RunObjects, Unknown
 
@@ -85,6 +85,44 @@ def history_entry(flink: FlinkJob | Unknown | None, run: Run | None, checkpoint:
         ),
         None,
     )
+
+
+def foreign_names(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -> tuple[str, ...]:
+    """Names of Checkpoints that a job starts from, or is to start from, and that are not its own."""
+    if job is None:
+        return ()
+    status, named = job.status, job.spec.start_from.checkpoint
+    names = promised(job)
+    if named is not None and (status.applied is None or wants_restart(job)):
+        names.add(named.name)
+    if isinstance(status.intent, StartIntent):
+        names.add(status.intent.started_from.checkpoint or "")
+    elif status.started_from is not None and status.latest_checkpoint is None:
+        # It has no state of its own yet: lost now, it starts from the same again.
+        names.add(status.started_from.checkpoint or "")
+    names.discard("")
+    return tuple(sorted(names - {ckpt.metadata.name for ckpt in checkpoints}))
+
+
+def promised(job: StreamJob) -> set[str]:
+    """The Checkpoint that a stop under way, or one that is over, has promised to the next run."""
+    intent, run = job.status.intent, job.status.run
+    values = [intent.next_start_from] if isinstance(intent, StopIntent | TeardownIntent) else []
+    if run is not None and run.ended_at is not None and not isinstance(intent, StartIntent):
+        values.append(run.next_start_from)
+    found = ((value.get("checkpoint") or {}).get("name") for value in values if value)
+    return {str(name) for name in found if name}
+
+
+def may_delete(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -> bool:
+    """Whether data of a Checkpoint may go in this pass, or be marked so: then other jobs that start from it count."""
+    present = [ckpt for ckpt in checkpoints if ckpt.status.phase is Phase.PRESENT]
+    if any(ckpt.metadata.terminating or is_being_cleared(ckpt) for ckpt in checkpoints):
+        return True
+    if job is None:
+        return False
+    rules = job.spec.checkpoints.retention
+    return len(present) > rules.num_retained or (rules.max_age is not None and bool(present))
 
 
 def live_run(job: StreamJob | None) -> Run | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 from penstock.api.base import dump
+from penstock.api.checkpoint import Phase
 from penstock.api.streamjob import StartFrom, StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import Applied, JobState, Run, StartedFrom, StartIntent
 from penstock.decide import verification
 from penstock.decide.change import spec_hash
 from penstock.decide.choice import Refusal, choose
 from penstock.decide.draft import Draft
-from penstock.decide.needs import start_value
+from penstock.decide.needs import is_being_cleared, start_value
 from penstock.model import ApplyRun, DeleteRun, GrantPermit, Observed, RecordRevision, Unknown
 
 
@@ -84,6 +85,10 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
             draft.set(intent=None)
             draft.wake(0)
             return
+        if _goes_meanwhile(draft, intent.started_from):
+            draft.set(intent=None)
+            draft.wake(1)
+            return
         draft.act(RecordRevision(intent.job_version, intent.spec_hash, spec))
         draft.act(GrantPermit(intent.run))
         applied = intent.applied or draft.status.applied
@@ -115,6 +120,22 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
     what = began.checkpoint or began.location or "nothing (empty)"
     draft.say("Normal", "Starting", f"version {intent.job_version} starts from {what}: {began.reason}")
     draft.wake(1)
+
+
+def _goes_meanwhile(draft: Draft, began: StartedFrom) -> bool:
+    """Whether another job's Checkpoint was marked as going before that job could see this intent.
+
+    Each side writes its own mark and then reads the other's: one of them at least gives way. Of the job's own nothing
+    can go meanwhile: both marks are of one key.
+    """
+    found = next(
+        (each.checkpoint for each in draft.observed.foreign if each.checkpoint.metadata.name == began.checkpoint), None
+    )
+    own = any(ckpt.metadata.name == began.checkpoint for ckpt in draft.observed.checkpoints)
+    if began.checkpoint is None or own:
+        return False
+    gone = found is None or found.status.phase is not Phase.PRESENT
+    return found is None or gone or found.metadata.terminating or is_being_cleared(found)
 
 
 def recorded_spec(observed: Observed, version: int) -> StreamJobSpec | None:

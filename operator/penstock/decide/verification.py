@@ -28,8 +28,9 @@ def wishes(observed: Observed) -> tuple[Wish, ...]:
     """What is to be looked at in this pass: what a start waits for first."""
     began = to_start_from(observed)
     where = began.location if began is not None else None
-    # What an administrator has imported lies wherever he has said.
+    # What an administrator has imported lies wherever he has said; another job's was looked at when it was chosen.
     anywhere = any(ckpt.spec.location == where for ckpt in observed.checkpoints)
+    anywhere = anywhere or any(each.checkpoint.status.location == where for each in observed.foreign)
     since = observed.now - _RECENT
     urgent = (Wish(where, since, start=_this_start(observed), anywhere=anywhere),) if where else ()
     return urgent + tuple(wish for ckpt in observed.checkpoints if (wish := _wish(ckpt)) is not None)

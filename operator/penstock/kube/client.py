@@ -21,6 +21,8 @@ from penstock.kube.resources import Resource, resource_of
 
 Manifest = dict[str, Any]
 FIELD_MANAGER = "penstock"
+USER_MANAGER = "kubectl-penstock"
+"""Of what a user writes by a command: the operator must not count as its owner."""
 _TIMEOUT_SECONDS = 10.0
 _NOT_FOUND = 404
 _CONFLICT = 409
@@ -71,10 +73,11 @@ def user_namespace(kubeconfig: str | None, context: str | None) -> str:
 
 
 class Kube:
-    """One connection pool to the API server."""
+    """One connection pool to the API server; `manager` is who the fields belong to that it writes."""
 
-    def __init__(self, configuration: aio.Configuration) -> None:
+    def __init__(self, configuration: aio.Configuration, manager: str = FIELD_MANAGER) -> None:
         self._api = aio.ApiClient(configuration)
+        self._manager = manager
 
     async def close(self) -> None:
         """Close the pool."""
@@ -112,7 +115,7 @@ class Kube:
         """Server-side apply under Penstock's field manager; the fields given are taken over from others."""
         resource = resource_of(manifest)
         path = resource.path(manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
-        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        query = [("fieldManager", self._manager), ("force", "true")]
         return await self._written("PATCH", path, manifest, query, "application/apply-patch+yaml")
 
     async def create(self, manifest: Manifest) -> Manifest | None:
@@ -120,7 +123,7 @@ class Kube:
         resource = resource_of(manifest)
         path = resource.path(manifest["metadata"].get("namespace"))
         try:
-            return await self._written("POST", path, manifest, [("fieldManager", FIELD_MANAGER)])
+            return await self._written("POST", path, manifest, [("fieldManager", self._manager)])
         except Stale as error:
             if "AlreadyExists" in str(error):
                 return None
@@ -129,17 +132,17 @@ class Kube:
     async def replace_status(self, resource: Resource, manifest: Manifest) -> Manifest:
         """Write the status of an object; its resourceVersion must still be the live one, else `Stale`."""
         path = resource.path(manifest["metadata"].get("namespace"), manifest["metadata"]["name"], "status")
-        return await self._written("PUT", path, manifest, [("fieldManager", FIELD_MANAGER)])
+        return await self._written("PUT", path, manifest, [("fieldManager", self._manager)])
 
     async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
         """Write an object whole; its resourceVersion must still be the live one, else `Stale`."""
         path = resource.path(manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
-        return await self._written("PUT", path, manifest, [("fieldManager", FIELD_MANAGER)])
+        return await self._written("PUT", path, manifest, [("fieldManager", self._manager)])
 
     async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Manifest) -> Manifest:
         """Merge patch; with `metadata.resourceVersion` in it the write is refused as `Stale` when that is not live."""
         path = resource.path(namespace, name)
-        query = [("fieldManager", FIELD_MANAGER)]
+        query = [("fieldManager", self._manager)]
         return await self._written("PATCH", path, patch, query, "application/merge-patch+json")
 
     async def delete(

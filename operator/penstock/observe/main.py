@@ -17,12 +17,13 @@ from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide.needs import Needs, is_being_cleared, needs, needs_in_store
+from penstock.decide.needs import Needs, foreign_names, is_being_cleared, may_delete, needs, needs_in_store
 from penstock.decide.verification import wishes
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.kube import resources
-from penstock.model import JobListing, Observed, StoreView, TargetListing, Unknown
+from penstock.kube.client import Kube
+from penstock.model import Foreign, JobListing, Observed, StoreView, TargetListing, Unknown
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.store.client import ObjectStore
@@ -51,6 +52,8 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     checkpoints, unreadable = _read_checkpoints(items)
     runs = await runs_of(kube, job.metadata) if job else ()
     revisions = await revisions_of(kube, job.metadata) if job else ()
+    foreign = await _foreign(kube, namespace, foreign_names(job, checkpoints))
+    others, unknown = await _others(kube, namespace, name) if may_delete(job, checkpoints) else ((), ())
     wanted = needs(job, checkpoints, runs)
     view, client = await _store(world, job, checkpoints)
     # Before the directories are listed: a savepoint that is complete when Flink is asked must be seen in the listing.
@@ -67,6 +70,9 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         fresh_run=fresh_run,
         job=job,
         checkpoints=checkpoints,
+        foreign=foreign,
+        others=others,
+        unreadable_others=unknown,
         namespace_terminating=space is None or "deletionTimestamp" in space["metadata"],
         runs=runs,
         revisions=revisions,
@@ -80,6 +86,29 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         unreadable=unreadable,
     )
     return replace(seen, verified=await _verified(world, client, namespace, name, wishes(seen)))
+
+
+async def _foreign(kube: Kube, namespace: str, names: tuple[str, ...]) -> tuple[Foreign, ...]:
+    """Checkpoints of other jobs; those that are not there, or cannot be read, are left out."""
+    found = []
+    for name in names:
+        stored = await kube.get(resources.CHECKPOINTS, namespace, name)
+        checkpoint, _ = read(Checkpoint, stored) if stored is not None else (None, ())
+        if checkpoint is None:
+            continue
+        owner = await kube.get(resources.STREAM_JOBS, namespace, checkpoint.spec.job_ref.name)
+        job, _ = read(StreamJob, owner) if owner is not None else (None, ())
+        if job is not None or owner is None:
+            found.append(Foreign(checkpoint, job))
+    return tuple(found)
+
+
+async def _others(kube: Kube, namespace: str, name: str) -> tuple[tuple[StreamJob, ...], tuple[str, ...]]:
+    """The other StreamJobs of a namespace, and the names of those that cannot be read."""
+    items = await kube.find(resources.STREAM_JOBS, namespace)
+    found = {item["metadata"]["name"]: read(StreamJob, item)[0] for item in items if item["metadata"]["name"] != name}
+    known = tuple(job for job in found.values() if job is not None)
+    return known, tuple(other for other, job in found.items() if job is None)
 
 
 def _read_checkpoints(items: list[dict[str, Any]]) -> tuple[tuple[Checkpoint, ...], tuple[Unreadable, ...]]:

@@ -72,7 +72,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     async def configuration(*given: Any) -> None:
         made.configurations.append(given)
 
-    monkeypatch.setattr(cluster, "Kube", lambda _: made.kube)
+    monkeypatch.setattr(cluster, "Kube", lambda *_: made.kube)
     monkeypatch.setattr(cluster, "load_user_configuration", configuration)
     monkeypatch.setattr(cluster, "ObjectStore", opened)
     monkeypatch.setattr(clock, "now", lambda: made.now)

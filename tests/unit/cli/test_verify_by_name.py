@@ -34,7 +34,7 @@ class Desk:
         async def configuration(*_: Any) -> None:
             return None
 
-        monkeypatch.setattr(client, "Kube", lambda _: self.kube)
+        monkeypatch.setattr(client, "Kube", lambda *_: self.kube)
         monkeypatch.setattr(client, "load_user_configuration", configuration)
         monkeypatch.setattr(client, "user_namespace", lambda *_: NAMESPACE)
         monkeypatch.setattr(asking, "_EVERY_SECONDS", 0.01)

@@ -300,3 +300,47 @@ async def test_without_a_store_nobody_knows_what_a_checkpoint_is_worth():
 
 async def _no_store(_store: Any) -> FakeStore:
     raise Refused("no such Secret", "SecretNotFound")
+
+
+# ---------------------------------------------------------------- other jobs of the namespace
+
+
+def of_other(made: Any, name: str = "other") -> dict[str, Any]:
+    """The object, of StreamJob `other`."""
+    found = manifest(made)
+    return found | {"spec": found["spec"] | {"jobRef": {"name": name}}}
+
+
+OTHER = manifest(job(live())) | {"metadata": manifest(job())["metadata"] | {"name": "other"}}
+FORK = manifest(job({"applied": None}, startFrom={"checkpoint": {"name": "before"}}))
+
+
+async def test_a_checkpoint_of_another_job_is_looked_up_with_its_job():
+    [found] = (await look(FakeWorld(FORK, OTHER, of_other(checkpoint(phase="Present"))))).foreign
+    assert found.job is not None
+    assert (found.checkpoint.metadata.name, found.job.metadata.name) == ("before", "other")
+
+
+async def test_its_job_may_be_gone_and_it_may_not_be_there():
+    [found] = (await look(FakeWorld(FORK, of_other(checkpoint(phase="Present"))))).foreign
+    assert found.job is None
+    assert (await look(FakeWorld(FORK, OTHER))).foreign == ()
+
+
+async def test_one_that_cannot_be_read_is_left_out():
+    strange = OTHER | {"spec": {"job": 7}}
+    assert (await look(FakeWorld(FORK, strange, of_other(checkpoint(phase="Present"))))).foreign == ()
+
+
+async def test_other_jobs_are_read_when_something_may_go_and_only_then():
+    whole = FakeWorld(*RUNNING, OTHER, manifest(checkpoint(phase="Present")))
+    assert (await look(whole)).others == ()
+    assert ("find", "StreamJob", "") not in whole.kube.calls
+    going = FakeWorld(*RUNNING, OTHER, manifest(checkpoint(phase="Present", deleted=NOW)))
+    assert [other.metadata.name for other in (await look(going)).others] == ["other"]
+
+
+async def test_a_job_that_cannot_be_read_is_named():
+    strange = OTHER | {"spec": {"job": 7}}
+    found = await look(FakeWorld(*RUNNING, strange, manifest(checkpoint(phase="Present", deleted=NOW))))
+    assert (found.others, found.unreadable_others) == ((), ("other",))

@@ -1,0 +1,88 @@
+"""`penstock stop`, `start` and `restore`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from penstock.cli.options import duration, moment
+from penstock.cli.user import User, user_options
+
+
+def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--wait` and `--timeout`."""
+    command = click.option(
+        "--timeout",
+        default="10m",
+        show_default=True,
+        callback=duration,
+        metavar="DURATION",
+        help="How long --wait waits; then the exit code is 3, and the operator goes on.",
+    )(command)
+    return click.option("--wait/--no-wait", default=False, help="Wait for the end, and say what happens meanwhile.")(
+        command
+    )
+
+
+@click.command
+@click.argument("job")
+@wait_options
+@user_options
+def stop(*, job: str, wait: bool, timeout: timedelta, user: User) -> None:
+    """Stop a StreamJob with a checkpoint, as its spec.checkpoints.onStop says."""
+    from penstock.cli.asking_jobs import Waiting  # noqa: PLC0415 - see `user`
+    from penstock.cli.asking_jobs import stop as ask  # noqa: PLC0415
+
+    click.echo(asyncio.run(ask(user, job, Waiting(wait, timeout))))
+
+
+@click.command
+@click.argument("job")
+@wait_options
+@user_options
+def start(*, job: str, wait: bool, timeout: timedelta, user: User) -> None:
+    """Have a stopped StreamJob run again, from its newest checkpoint."""
+    from penstock.cli.asking_jobs import Waiting  # noqa: PLC0415 - see `user`
+    from penstock.cli.asking_jobs import start as ask  # noqa: PLC0415
+
+    click.echo(asyncio.run(ask(user, job, Waiting(wait, timeout))))
+
+
+@click.command
+@click.argument("job")
+@click.option("--from", "checkpoint", metavar="CHECKPOINT", help="A Checkpoint of this job, or of another one.")
+@click.option(
+    "--as-of",
+    "time",
+    callback=moment,
+    metavar="TIME",
+    help="The newest Checkpoint that was complete by then: RFC 3339 with a zone (2026-01-31T12:00:00+01:00).",
+)
+@click.option("--override", multiple=True, metavar="REASON", help="Start in spite of this refusal: NotWhole.")
+@wait_options
+@user_options
+def restore(
+    *,
+    job: str,
+    checkpoint: str | None,
+    time: datetime | None,
+    override: tuple[str, ...],
+    wait: bool,
+    timeout: timedelta,
+    user: User,
+) -> None:
+    """Start a StreamJob from one of its checkpoints, be it running or stopped.
+
+    A running one is stopped for it with a savepoint, but only when what is to be started from was found whole. What you
+    ask for is written into spec.startFrom: a job that comes from Git is changed there.
+    """
+    if (checkpoint is None) == (time is None):
+        raise click.UsageError("one of --from and --as-of is needed", click.get_current_context())
+    from penstock.cli.asking_jobs import Origin, Waiting  # noqa: PLC0415 - see `user`
+    from penstock.cli.asking_jobs import restore as ask  # noqa: PLC0415
+
+    click.echo(asyncio.run(ask(user, job, Origin(checkpoint, time, override), Waiting(wait, timeout))))
