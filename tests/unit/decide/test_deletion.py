@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from penstock.api.reading import Unreadable
 from penstock.model import (
     DeleteCheckpoint,
     DeleteJobData,
@@ -17,7 +18,6 @@ from penstock.model import (
     SetFinalizer,
     StoreView,
     Unknown,
-    Unreadable,
 )
 from tests.unit.builders import (
     JOB,

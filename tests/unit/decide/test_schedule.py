@@ -10,8 +10,9 @@ import pytest
 
 from penstock import names
 from penstock.api.checkpoint import Checkpoint
+from penstock.api.reading import Unreadable
 from penstock.api.validation import validate_stream_job
-from penstock.model import CreateCheckpoint, JobListing, Manager, Unknown, Unreadable
+from penstock.model import CreateCheckpoint, JobListing, Manager, Unknown
 from tests.unit.builders import (
     BEFORE,
     JOB,
