@@ -137,6 +137,13 @@ class Job(Model):
     )
 
 
+class IfUnhealthy(StrEnum):
+    """What to do when the run after a change does not become healthy."""
+
+    ROLL_BACK = "RollBack"
+    KEEP = "Keep"
+
+
 class Override(StrEnum):
     """What a start would be refused for."""
 
@@ -261,6 +268,17 @@ class OnDelete(Model):
     without a savepoint: stop first to keep the last state. Default Retain."""
 
 
+class OnChange(Model):
+    """What becomes of a change of the spec that does not work."""
+
+    if_unhealthy: IfUnhealthy = IfUnhealthy.ROLL_BACK
+    """When the run after a change fails, or has neither completed a checkpoint nor all of its tasks running within
+    healthyWithin: RollBack starts the version before again, once, from what it was stopped with; Keep leaves it as it
+    is. Default RollBack."""
+    healthy_within: Duration = Field(default="10m", json_schema_extra=at_least_a_second("spec.onChange.healthyWithin"))
+    """How long that run has, for example 10m. Default 10m, at least 1s."""
+
+
 class StreamJobSpec(Model):
     """What the user wants."""
 
@@ -288,6 +306,8 @@ class StreamJobSpec(Model):
     restartToken changes. Every other start uses latest. Default latest."""
     restart_token: str = Field(default="", max_length=128)
     """Any string; changing it restarts the job from startFrom. Default empty."""
+    on_change: OnChange = Field(default_factory=OnChange)
+    """What becomes of a change of the spec that does not work. Default: the version before is started again."""
     on_delete: OnDelete = Field(default_factory=OnDelete)
     """What deleting the StreamJob takes with it. Default: checkpoints are retained."""
 

@@ -56,6 +56,7 @@ class StopReason(StrEnum):
     RESTART = "Restart"
     DELETE = "Delete"
     RECOVER = "Recover"
+    ROLL_BACK = "RollBack"
 
 
 class StopMethod(StrEnum):
@@ -108,6 +109,8 @@ class Run(Model):
     """The state that Flink last reported."""
     stop_checkpoint: str | None = None
     """Name of the Checkpoint that its stop made."""
+    stop_reason: str = ""
+    """Why it was stopped: Stop, Upgrade, Restore, Restart, RollBack, or what else ended it; empty while it lives."""
     next_start_from: dict[str, Any] | None = None
     """What the run after this one starts from, as spec.startFrom; missing: latest."""
     swept: bool = False
@@ -136,6 +139,32 @@ class Applied(Model):
     """The value of spec.startFrom that was applied last."""
     restart_token: str = ""
     """The value of spec.restartToken that was applied last."""
+
+
+class Fallback(Model):
+    """What the job goes back to when its newest run does not become healthy."""
+
+    job_version: int
+    """The version that ran before."""
+    spec_hash: str = ""
+    """Hash of its spec."""
+    started_from: StartedFrom
+    """What it was stopped with."""
+    until: Time | None = None
+    """By when the newest run has to be healthy."""
+
+
+class RolledBack(Model):
+    """A change that was taken back. It is not tried again until the spec or restartToken changes."""
+
+    job_version: int
+    """The version that did not become healthy."""
+    spec_hash: str = ""
+    """Hash of its spec."""
+    time: Time
+    """When."""
+    message: str = ""
+    """Why."""
 
 
 class ScheduleStatus(Model):
@@ -175,6 +204,8 @@ class StartIntent(Model):
     spec_hash: str = ""
     started_from: StartedFrom
     applied: Applied | None = None  # what of the spec this start applies; recorded with the permit
+    fallback: Fallback | None = None  # so is this
+    rolled_back: RolledBack | None = None  # and this, when this start takes a change back
     permitted: bool = False  # its permit was made: it must never be made again
     recorded_at: Time
 
@@ -215,7 +246,7 @@ class StreamJobStatus(Model):
     state: JobState | None = None
     """What the job is doing, in one word."""
     job_version: int = 0
-    """Number of the newest job version (a ControllerRevision)."""
+    """Number of the job version (a ControllerRevision) that was started last."""
     run: Run | None = None
     """The current run, or the last one."""
     started_from: StartedFrom | None = None
@@ -227,7 +258,11 @@ class StreamJobStatus(Model):
     applied: Applied | None = None
     """What of spec.startFrom and spec.restartToken was applied."""
     applied_spec_hash: str = ""
-    """Hash of the part of the spec that the newest job version was made of."""
+    """Hash of the part of the spec that this job version was made of."""
+    fallback: Fallback | None = None
+    """What the job goes back to when its newest run does not become healthy; missing once it is."""
+    rolled_back: RolledBack | None = None
+    """The change that was taken back and that the spec still asks for."""
     schedule: ScheduleStatus | None = None
     """What is remembered of spec.checkpoints.schedule."""
     intent: Intent | None = None

@@ -56,6 +56,7 @@ FIELDS: Mapping[str, Change] = {
     "state": Change.IGNORED,
     "startFrom": Change.IGNORED,
     "restartToken": Change.IGNORED,
+    "onChange": Change.IGNORED,
     "onDelete": Change.IGNORED,
 }
 

@@ -9,7 +9,7 @@ from penstock.api.base import format_time
 from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.streamjob import StartFrom, StreamJob
 from penstock.api.streamjob_status import EndState, StartedFrom, StartKind
-from penstock.decide.change import spec_hash
+from penstock.decide import health
 from penstock.decide.needs import is_being_cleared, live_run, wants_restart
 from penstock.model import Foreign, Observed, StoredState, Unknown
 from penstock.names import short
@@ -31,7 +31,7 @@ def is_due(job: StreamJob) -> bool:
     if last.end_state is EndState.FINISHED:
         return False  # it has read all there was; running it again is for restartToken or startFrom to ask
     failed = last.end_state in (EndState.FAILED, EndState.CANCELED)
-    return not failed or spec_hash(job.spec) != job.status.applied_spec_hash
+    return not failed or health.wanted_hash(job) != job.status.applied_spec_hash
 
 
 def wish(job: StreamJob) -> StartFrom:

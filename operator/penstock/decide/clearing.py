@@ -231,6 +231,9 @@ def in_use(job: StreamJob, checkpoint: Checkpoint) -> bool:
         return True
     if checkpoint.metadata.name in promised(job):
         return True
+    back = status.intent.fallback if isinstance(status.intent, StartIntent) else status.fallback
+    if back is not None and back.started_from.location == location:
+        return True
     began = status.started_from
     if began is not None and began.location == location:
         # A restore in NO_CLAIM mode needs it until the run's own first checkpoint is complete.

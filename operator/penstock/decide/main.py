@@ -9,7 +9,20 @@ from penstock.api.checkpoint import Checkpoint
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import Applied, EndState, Run, StartedFrom, StartIntent, StopIntent, TeardownIntent
-from penstock.decide import checkpoints, choice, clearing, deletion, report, retained, run, schedule, start, stop
+from penstock.decide import (
+    checkpoints,
+    choice,
+    clearing,
+    deletion,
+    health,
+    report,
+    retained,
+    run,
+    schedule,
+    start,
+    stop,
+)
+from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import live_run, start_value
 from penstock.flink.answers import FlinkJob
@@ -64,6 +77,9 @@ def _present(draft: Draft) -> None:
         # A new spec is a new chance: what was refused for the old one is tried again at once.
         # The number of attempts stays: the names of the stop's Checkpoints are made of it.
         draft.set(next_stop_attempt_at=None, start_attempts=0, next_start_at=None)
+    refused = job.status.rolled_back
+    if refused is not None and refused.spec_hash != spec_hash(job.spec):
+        draft.set(rolled_back=None)  # asked for again later it is a new wish
     intent, live = job.status.intent, live_run(job)
     if intent is not None:
         _carry_on(draft, intent)
@@ -138,15 +154,21 @@ def _recovered(draft: Draft, objects: RunObjects) -> StartedFrom:
 
 def _begin(draft: Draft) -> None:
     """No run lives and the job is to run: start one, unless the last one's end says not to."""
-    if not choice.is_due(draft.job):
+    back = health.goes_back(draft.job)
+    if back is None and not choice.is_due(draft.job):
         return
-    if draft.hindrance:
+    if back is None and draft.hindrance:
         draft.stalled("InvalidSpec", draft.hindrance)
         return
     if draft.observed.store.problem:
         draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}", retry_seconds=5)
         return
+    if back is not None:
+        start.go_back(draft, back)
+        return
     if _must_pause(draft, draft.status.run):
+        if draft.status.fallback is not None and draft.status.start_attempts > 1:
+            draft.wake(0)  # it was counted just now, and is not tried a third time
         return
     start.begin(draft, choice.wish(draft.job))
 

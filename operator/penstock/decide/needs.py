@@ -100,6 +100,8 @@ def foreign_names(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) ->
     elif status.started_from is not None and status.latest_checkpoint is None:
         # It has no state of its own yet: lost now, it starts from the same again.
         names.add(status.started_from.checkpoint or "")
+    if status.fallback is not None:
+        names.add(status.fallback.started_from.checkpoint or "")
     names.discard("")
     return tuple(sorted(names - {ckpt.metadata.name for ckpt in checkpoints}))
 

@@ -10,6 +10,7 @@ from penstock.api.conditions import find_condition
 from penstock.api.duration import parse_duration
 from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, StopIntent, TeardownIntent
+from penstock.decide import health
 from penstock.decide.draft import Draft
 from penstock.decide.needs import begins
 from penstock.flink.answers import FlinkJob
@@ -25,6 +26,8 @@ def report(draft: Draft) -> None:
     settled = state in (JobState.STOPPED, JobState.FINISHED) or (state is JobState.RUNNING and _all_running(draft))
     troubles = _troubles(draft)
     waiting = draft.waiting or "; ".join(troubles)
+    if not draft.stall and health.is_held(draft.job) and draft.status.rolled_back is not None:
+        draft.stall = ("RolledBack", f"{draft.status.rolled_back.message}; change the spec or restartToken")
     if draft.stall:
         draft.job_condition(constants.STALLED, "True", *draft.stall)
     elif state is JobState.FAILED:
@@ -65,6 +68,8 @@ def _under_way(draft: Draft, intent: StartIntent | StopIntent | TeardownIntent) 
 def _tearing_down(draft: Draft, intent: TeardownIntent) -> JobState:
     if intent.end_state is EndState.FINISHED:
         return JobState.FINISHED
+    if intent.end_state is EndState.FAILED and _goes_back(draft):
+        return JobState.RESTORING
     if intent.end_state in (EndState.FAILED, EndState.CANCELED):
         return JobState.FAILED
     if intent.end_state is EndState.LOST and draft.status.state is JobState.RUNNING:
@@ -77,9 +82,15 @@ def _ended(draft: Draft, run: Run) -> JobState:
         return JobState.FINISHED
     if draft.job.spec.state is DesiredState.STOPPED:
         return JobState.STOPPED
+    if health.goes_back(draft.job) is not None:
+        return JobState.RESTORING
     if run.end_state in (EndState.FAILED, EndState.CANCELED):
         return JobState.FAILED
     return draft.status.state if draft.status.state in (JobState.UPGRADING, JobState.RESTORING) else JobState.PENDING
+
+
+def _goes_back(draft: Draft) -> bool:
+    return draft.status.fallback is not None and draft.job.spec.state is DesiredState.RUNNING
 
 
 def _all_running(draft: Draft) -> bool:

@@ -18,8 +18,8 @@ from penstock.api.streamjob_status import (
     StopReason,
 )
 from penstock.clock import from_millis
-from penstock.decide import retained, start, stop
-from penstock.decide.change import Change, changed_fields, spec_hash
+from penstock.decide import health, retained, start, stop
+from penstock.decide.change import Change, changed_fields
 from penstock.decide.draft import Draft
 from penstock.decide.needs import begins, is_being_taken, start_value, stop_savepoints, wants_restart
 from penstock.decide.start import recorded_spec
@@ -53,13 +53,20 @@ def proceed(draft: Draft, run: Run) -> None:
     if _cannot_complete_checkpoints(draft, run, objects):
         stop.record(draft, run, StopReason.RECOVER, StopMethod.CANCEL)
         return
+    _compare(draft, run)
+
+
+def _compare(draft: Draft, run: Run) -> None:
+    """What the spec asks for, and the run is not."""
     if draft.job.spec.state is DesiredState.STOPPED:
         method = StopMethod.SAVEPOINT if draft.job.spec.checkpoints.on_stop is OnStop.SAVEPOINT else StopMethod.CANCEL
         _stop(draft, run, StopReason.STOP, method)
     elif wants_restart(draft.job):
         _restart(draft, run)
-    elif spec_hash(draft.job.spec) != draft.status.applied_spec_hash:
+    elif health.wanted_hash(draft.job) != draft.status.applied_spec_hash:
         _upgrade(draft, run)
+    elif health.proceed(draft, run):
+        return
     elif draft.status.applied is not None and start_value(draft.job) != draft.status.applied.start_from:
         # Back to latest: nothing to do now, but recorded, so that naming the same Checkpoint again is a new wish.
         draft.set(applied=Applied(start_from=start_value(draft.job), restart_token=draft.job.spec.restart_token))

@@ -7,12 +7,12 @@ import json
 from penstock.api.base import dump
 from penstock.api.checkpoint import Phase
 from penstock.api.streamjob import StartFrom, StreamJob, StreamJobSpec
-from penstock.api.streamjob_status import Applied, JobState, Run, StartedFrom, StartIntent
-from penstock.decide import verification
+from penstock.api.streamjob_status import Applied, Fallback, JobState, Run, StartedFrom, StartIntent
+from penstock.decide import health, verification
 from penstock.decide.change import spec_hash
 from penstock.decide.choice import Refusal, choose
 from penstock.decide.draft import Draft
-from penstock.decide.needs import is_being_cleared, start_value
+from penstock.decide.needs import is_being_cleared, start_value, wants_restart
 from penstock.model import ApplyRun, DeleteRun, GrantPermit, Observed, RecordRevision, Unknown
 
 
@@ -44,7 +44,15 @@ def begin(draft: Draft, wish: StartFrom) -> None:
     chosen = ready(draft, wish)
     if chosen is None:
         return
-    digest = spec_hash(draft.job.spec)
+    fallback = health.carried(draft)
+    if fallback is None and health.follows_a_change(draft):
+        latest = choose(draft.observed, StartFrom.model_validate({"latest": {}}))
+        if isinstance(latest, Unknown):
+            draft.waiting = f"the store does not answer: {latest.reason}"
+            draft.wake(5)
+            return
+        fallback = health.fallback_of(draft, chosen, latest) if isinstance(latest, StartedFrom) else None
+    digest = health.wanted_hash(draft.job)
     versions = [revision.version for revision in draft.observed.revisions]
     same = digest == draft.status.applied_spec_hash and draft.status.job_version > 0
     version = draft.status.job_version if same else max([draft.status.job_version, *versions]) + 1
@@ -55,8 +63,40 @@ def begin(draft: Draft, wish: StartFrom) -> None:
             spec_hash=digest,
             started_from=chosen,
             applied=_to_apply(draft.job),
+            fallback=fallback,
+            rolled_back=draft.status.rolled_back if health.is_held(draft.job) else None,
             recorded_at=draft.now,
         ),
+    )
+    draft.wake(0)
+
+
+def go_back(draft: Draft, fallback: Fallback) -> None:
+    """Record the intent to start the version before again, from what it was stopped with."""
+    if strays_go(draft):
+        return
+    if recorded_spec(draft.observed, fallback.job_version) is None:
+        draft.set(fallback=None)  # somebody has deleted its ControllerRevision: there is nothing to go back to
+        draft.wake(0)
+        return
+    began = fallback.started_from.model_copy(update={"time": draft.now, "confirmed": False})
+    refusal = verification.hindrance(draft, began, draft.job.spec.start_from.override)
+    if isinstance(refusal, Refusal):
+        draft.stalled(refusal.reason, refusal.message)
+        return
+    draft.waiting = refusal
+    if refusal:
+        return
+    draft.set(
+        intent=StartIntent(
+            run=draft.observed.fresh_run,
+            job_version=fallback.job_version,
+            spec_hash=fallback.spec_hash,
+            started_from=began,
+            applied=draft.status.applied,
+            rolled_back=health.taken_back(draft, fallback),
+            recorded_at=draft.now,
+        )
     )
     draft.wake(0)
 
@@ -78,9 +118,8 @@ def strays_go(draft: Draft) -> bool:
 
 def proceed(draft: Draft, intent: StartIntent) -> None:
     """Carry out a start whose intent was in the status that this pass loaded."""
-    spec = draft.job.spec
     if not intent.permitted:
-        if intent.spec_hash != spec_hash(spec) or intent.applied not in (None, _to_apply(draft.job)):
+        if _is_stale(draft.job, intent):
             # Nothing exists yet, and nothing of the spec counts as applied: choose again for the spec as it is now.
             draft.set(intent=None)
             draft.wake(0)
@@ -89,10 +128,15 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
             draft.set(intent=None)
             draft.wake(1)
             return
+        spec = recorded_spec(draft.observed, intent.job_version) or draft.job.spec
         draft.act(RecordRevision(intent.job_version, intent.spec_hash, spec))
         draft.act(GrantPermit(intent.run))
-        applied = intent.applied or draft.status.applied
-        draft.set(intent=intent.model_copy(update={"permitted": True}), applied=applied)
+        draft.set(
+            intent=intent.model_copy(update={"permitted": True}),
+            applied=intent.applied or draft.status.applied,
+            fallback=health.begins(draft, intent.fallback),
+            rolled_back=intent.rolled_back,
+        )
         draft.wake(0)
         return
     began = intent.started_from
@@ -117,9 +161,19 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
         last_error=None,
         state=JobState.STARTING,
     )
+    if intent.rolled_back is not None and intent.rolled_back.time == intent.recorded_at:
+        draft.say("Warning", "RolledBack", intent.rolled_back.message)
     what = began.checkpoint or began.location or "nothing (empty)"
     draft.say("Normal", "Starting", f"version {intent.job_version} starts from {what}: {began.reason}")
     draft.wake(1)
+
+
+def _is_stale(job: StreamJob, intent: StartIntent) -> bool:
+    """Whether the spec has changed since: what the intent was recorded for is not what is asked for now."""
+    back = intent.rolled_back
+    if back is not None:
+        return back.spec_hash != spec_hash(job.spec) or wants_restart(job)
+    return intent.spec_hash != health.wanted_hash(job) or intent.applied not in (None, _to_apply(job))
 
 
 def _goes_meanwhile(draft: Draft, began: StartedFrom) -> bool:

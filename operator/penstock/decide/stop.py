@@ -28,6 +28,7 @@ _STATES = {
     StopReason.RESTART: JobState.UPGRADING,
     StopReason.DELETE: JobState.DELETING,
     StopReason.RECOVER: JobState.RESTORING,
+    StopReason.ROLL_BACK: JobState.RESTORING,
 }
 
 
@@ -212,6 +213,7 @@ def proceed_teardown(draft: Draft, intent: TeardownIntent) -> None:
             "ended_at": draft.now,
             "end_state": intent.end_state,
             "next_start_from": intent.next_start_from,
+            "stop_reason": intent.reason,
             "flink_state": None,
         }
         draft.set(run=run.model_copy(update=update))

@@ -12,7 +12,7 @@ from penstock.api.checkpoint import Checkpoint, CheckpointVerification, Phase, S
 from penstock.api.conditions import ConditionStatus, find_condition
 from penstock.api.streamjob import DesiredState, Override
 from penstock.api.streamjob_status import StartedFrom
-from penstock.decide import choice
+from penstock.decide import choice, health
 from penstock.decide.choice import Refusal
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, live_run, wants_restart
@@ -51,6 +51,8 @@ def to_start_from(observed: Observed) -> StartedFrom | None:
         return None
     if live_run(job) is not None:
         wish = job.spec.start_from if wants_restart(job) and job.spec.start_from.latest is None else None
+    elif job.spec.state is DesiredState.RUNNING and (fallback := health.goes_back(job)) is not None:
+        return fallback.started_from
     else:
         wish = choice.wish(job) if job.spec.state is DesiredState.RUNNING and choice.is_due(job) else None
     chosen = choice.choose(observed, wish) if wish is not None else None

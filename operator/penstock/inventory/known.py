@@ -126,10 +126,14 @@ class Gathered:
             following.append(status.run.next_start_from)
         if status.started_from is not None and status.started_from.run:
             self._runs.add(status.started_from.run)
+        if status.fallback is not None and status.fallback.started_from.run:
+            self._live.add(status.fallback.started_from.run)
         if status.intent is not None:
             self._live.add(status.intent.run)
             if isinstance(status.intent, StartIntent):
-                self._live.update(filter(None, [status.intent.started_from.run]))
+                back = status.intent.fallback
+                starts = [status.intent.started_from, *([back.started_from] if back is not None else [])]
+                self._live.update(start.run for start in starts if start.run)
             else:
                 following.append(status.intent.next_start_from)
         for start in following:

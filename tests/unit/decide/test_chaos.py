@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from penstock.api.checkpoint import Phase
 from tests.unit.decide.test_scenarios import create
 from tests.unit.decide.toy import Toy, after
+from tests.unit.decide.toy.flink import FAILS, HANGS
 
 Event = Callable[[Toy], object]
 
@@ -59,6 +60,8 @@ EVENTS: dict[str, Event] = {
     "stop": lambda toy: toy.edit(state="Stopped"),
     "run": lambda toy: toy.edit(state="Running"),
     "upgrade": lambda toy: toy.edit(parallelism=toy._number()),
+    "upgrade that fails": lambda toy: toy.edit(parallelism=FAILS),
+    "upgrade that hangs": lambda toy: toy.edit(parallelism=HANGS, onChange={"healthyWithin": "20s"}),
     "restart class": lambda toy: toy.edit(serviceAccountName=f"account-{toy._number()}"),
     "latest": lambda toy: toy.edit(startFrom={"latest": {}}),
     "restart": lambda toy: toy.edit(restartToken=str(toy._number())),
@@ -97,7 +100,7 @@ def test_nothing_is_broken_whatever_happens_and_all_ends_well(events: list[str])
     toy = play(events, after(create))
     toy.store_down = toy.flink_down = False
     toy.savepoint_failure = ""
-    toy.edit(state="Running", startFrom={"latest": {}})
+    toy.edit(state="Running", startFrom={"latest": {}}, parallelism=2)
     for _ in range(4):  # pauses after failures are minutes
         toy.tick(600)
         toy.settle()
@@ -120,7 +123,7 @@ def test_no_state_that_was_saved_is_ever_left_behind(events: list[str]) -> None:
     toy = play(events, after(create))
     toy.store_down = toy.flink_down = False
     toy.savepoint_failure = ""
-    toy.edit(state="Running")
+    toy.edit(state="Running", parallelism=2)
     for _ in range(4):
         toy.tick(600)
         toy.settle()

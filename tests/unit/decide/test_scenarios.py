@@ -233,7 +233,7 @@ def test_a_story_ends_well(story: Story, expected: dict[str, Any]) -> None:
     assert {key: value for key, value in toy.summary().items() if key in expected} == expected
 
 
-def _disturbed(story: Story, disturbance: Callable[[Toy], None]) -> Iterator[tuple[Toy, str]]:
+def disturbed(story: Story, disturbance: Callable[[Toy], None]) -> Iterator[tuple[Toy, str]]:
     """The world after a story in whose last scenario the operator died, for each place where it can die."""
     before = after(*story[:-1])
     for position in range(before.operations + 1, after(*story).operations + 1):
@@ -247,7 +247,7 @@ def _disturbed(story: Story, disturbance: Callable[[Toy], None]) -> Iterator[tup
 @pytest.mark.parametrize("outage", [1, 400], ids=["short", "long"])
 def test_the_same_end_when_the_operator_dies_after_any_operation(story: Story, outage: int) -> None:
     whole = after(*story).summary()
-    for toy, where in _disturbed(story, lambda toy: toy.tick(outage)):
+    for toy, where in disturbed(story, lambda toy: toy.tick(outage)):
         assert toy.violations == [], where
         assert toy.summary() == whole, where
 
@@ -268,7 +268,7 @@ DISTURBED = [
 def test_a_jobmanager_dies_together_with_the_operator(story: Story) -> None:
     """What Flink knew of the trigger is lost, too; the end is the same but for the runs that it took."""
     whole = after(*story).summary()
-    for toy, where in _disturbed(story, Toy.kill_job_managers):
+    for toy, where in disturbed(story, Toy.kill_job_managers):
         toy.tick(30)
         toy.settle()
         assert toy.violations == [], where
@@ -278,7 +278,7 @@ def test_a_jobmanager_dies_together_with_the_operator(story: Story) -> None:
 @pytest.mark.parametrize("story", DISTURBED, ids=_name)
 def test_the_status_of_the_job_is_lost_after_any_operation(story: Story) -> None:
     whole = after(*story).summary()
-    for toy, where in _disturbed(story, Toy.lose_status):
+    for toy, where in disturbed(story, Toy.lose_status):
         assert toy.violations == [], where
         assert {key: toy.summary()[key] for key in SAME} == {key: whole[key] for key in SAME}, where
 
@@ -292,7 +292,7 @@ def _lose_checkpoint_statuses(toy: Toy) -> None:
 def test_the_statuses_of_the_checkpoints_are_lost_after_any_operation(story: Story) -> None:
     same = (*SAME, "checkpoints", "savepoints")
     whole = after(*story).summary()
-    for toy, where in _disturbed(story, _lose_checkpoint_statuses):
+    for toy, where in disturbed(story, _lose_checkpoint_statuses):
         assert toy.violations == [], where
         assert {key: toy.summary()[key] for key in same} == {key: whole[key] for key in same}, where
 

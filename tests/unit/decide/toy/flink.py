@@ -29,6 +29,14 @@ FORGETS_SECONDS = 300
 """Flink forgets a completed trigger id after five minutes."""
 
 
+FAILS, HANGS, DIES = 71, 72, 73
+"""A job of this parallelism fails before it runs, never runs, or takes its JobManager along."""
+
+
+def _width(deployed: Deployed) -> int:
+    return deployed.applied.spec.parallelism if deployed.applied is not None else 0
+
+
 class FlinkSide(StoreSide):
     """The processes of all runs."""
 
@@ -89,6 +97,10 @@ class FlinkSide(StoreSide):
             for key, each in process.operations.items()
             if each.ended is None or self.now < each.ended + timedelta(seconds=FORGETS_SECONDS)
         }
+        if process.state == "INITIALIZING" and _width(deployed) == FAILS:
+            self._end(deployed, "FAILED")
+        if _width(deployed) == HANGS:
+            return
         if process.state == "INITIALIZING" and "Deployment" in deployed.kinds:
             process.state, deployed.plan = "RUNNING", True
             deployed.pointers_exist = deployed.pointers_exist or not deployed.pointer

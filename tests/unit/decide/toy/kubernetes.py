@@ -15,7 +15,7 @@ from penstock.errors import Stale
 from penstock.model import Manager, Observed, Revision, RunObjects
 from tests.unit import builders
 from tests.unit.builders import JOB
-from tests.unit.decide.toy.flink import FlinkSide
+from tests.unit.decide.toy.flink import DIES, FlinkSide
 from tests.unit.decide.toy.ground import Deployed, loaded
 
 KINDS = frozenset({"ConfigMap", "Secret", "Service", "Deployment", "Job"})
@@ -117,6 +117,8 @@ class KubernetesSide(FlinkSide):
             deployed.process = self._started(deployed.applied.restore_from)
             newest = max((file.value for file in self.store.values()), default=0)
             self.lost.append(newest - deployed.process.value)
+            if deployed.applied.spec.parallelism == DIES:
+                deployed.process = None
         elif deployed.plan and deployed.pointer:
             deployed.process = self._started(deployed.pointer)
         else:
