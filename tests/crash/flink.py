@@ -63,6 +63,8 @@ class Job:
     checkpoint_dir: str
     ha_dir: str
     num_retained: int = 1
+    broken: bool = False
+    """Whether it fails as soon as it is made, as one does that cannot read its state."""
     state: str = "INITIALIZING"
     looks: int = 0
     number: int = 0
@@ -133,6 +135,8 @@ class Flink:
                 "is_savepoint": savepoint,
                 "external_path": job.restore_path,
             }
+        if job.broken:
+            await self._end(job, "FAILED", "java.lang.IllegalStateException: Failed to rollback to the savepoint")
 
     def kill(self, host: str) -> None:
         """The JobManager's process dies: what it remembered is lost."""

@@ -17,6 +17,8 @@ from tests.crash.servers import Api, Bucket
 
 Manifest = dict[str, Any]
 _FLINK = "flink-native-kubernetes"
+BROKEN = 71
+"""A job of this parallelism fails at its start."""
 
 
 class World:
@@ -121,6 +123,7 @@ class World:
             checkpoint_dir=config["execution.checkpointing.dir"],
             ha_dir=config["high-availability.storageDir"],
             num_retained=int(config["execution.checkpointing.num-retained"]),
+            broken=config["parallelism.default"] == str(BROKEN),
         )
         of = job.cluster.rpartition("-")[0]
         others = ", ".join(each.run for each in self.flink.jobs.values() if each.cluster.rpartition("-")[0] == of)

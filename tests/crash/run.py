@@ -284,6 +284,17 @@ class Run:
 
         await self.until(f"{name} is {state}", reached)
 
+    async def until_taken_back(self) -> None:
+        """Wait until the StreamJob runs as before a change that did not work, and settled."""
+
+        async def reached() -> bool:
+            found = await self._lab.api.get(resources.STREAM_JOBS, self.namespace, "flow") or {}
+            status = found.get("status") or {}
+            said = [each["reason"] for each in status.get("conditions", []) if each["type"] == "Stalled"]
+            return said == ["RolledBack"] and "intent" not in status and "latestCheckpoint" in status
+
+        await self.until("the change is taken back", reached)
+
     async def _ready(self, kind: str, name: str) -> bool:
         resource = next(each for each in resources.ALL if each.kind == kind)
         space = self.namespace if resource.namespaced else None

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from penstock.kube import resources
+from tests.crash.kubelet import BROKEN
 from tests.crash.plane import LATER_FORMAT
 from tests.crash.run import Run
 
@@ -123,6 +124,11 @@ async def _fork(run: Run) -> None:
     await run.delete(resources.CHECKPOINTS, "first")
 
 
+async def _rollback(run: Run) -> None:
+    await run.edit_job(parallelism=BROKEN)
+    await run.until_taken_back()
+
+
 async def _running_for_long(run: Run) -> None:
     run.world.flink.ahead_millis = 11 * 60 * 1000
     await _running(run)
@@ -168,4 +174,5 @@ SCENARIOS = (
     Scenario("pods", _with_failed_pods, _one_more),
     Scenario("unreadable", _running, _unreadable),
     Scenario("fork", _running_with_checkpoint, _fork),
+    Scenario("rollback", _running, _rollback),
 )

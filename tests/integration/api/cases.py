@@ -171,6 +171,18 @@ CASES = (
     ),
     Case(
         "StreamJob",
+        "spec.onChange.healthyWithin is not a duration",
+        accepted=({"onChange": {"healthyWithin": "2m", "ifUnhealthy": "Keep"}},),
+        refused=({"onChange": {"healthyWithin": "soon"}}, {"onChange": {"healthyWithin": "-1m"}}),
+    ),
+    Case(
+        "StreamJob",
+        "spec.onChange.healthyWithin must be at least 1s",
+        accepted=({"onChange": {"healthyWithin": "1s"}},),
+        refused=({"onChange": {"healthyWithin": "999ms"}},),
+    ),
+    Case(
+        "StreamJob",
         "spec.checkpoints.retention.maxAge must be at least 1s",
         accepted=({"checkpoints.retention": {"maxAge": "1s", "numRetained": 1000}},),
         refused=({"checkpoints.retention": {"maxAge": "999ms"}},),

@@ -1,0 +1,76 @@
+"""A change that does not work, on a real Flink: the job is back on the version before and its state, once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_behaviours import ENDLESS, stream_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab import Lab
+
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(400)]
+
+NAME = "careful"
+DROPPED = ENDLESS.replace("SELECT id, COUNT(*) FROM numbers GROUP BY id", "SELECT id, CAST(id AS BIGINT) FROM numbers")
+"""The same without the aggregate, which is the operator that has the state."""
+
+
+@pytest.fixture(scope="module")
+def careful(lab: Lab) -> Iterator[Lab]:
+    lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))  # the store alone
+    lab.create(stream_job(lab, NAME, ENDLESS))
+    lab.until("the job runs", lambda: lab.runs(NAME))
+    lab.until("it has a checkpoint of its own", lambda: lab.completes(0, NAME))
+    yield lab
+    lab.kubectl("delete", "streamjob", NAME, "--ignore-not-found", "--timeout=100s", seconds=110)
+
+
+def taken_back(lab: Lab, version: int) -> dict[str, Any] | None:
+    """The status when the change to this version has been taken back and the job runs again."""
+    status, stalled = lab.job(NAME), lab.condition("streamjob", NAME, "Stalled")
+    held = stalled.get("reason") == "RolledBack" and status["rolledBack"]["jobVersion"] == version
+    runs = status.get("state") == "Running" and status["run"].get("confirmed") and "latestCheckpoint" in status
+    return status if held and runs else None
+
+
+def warnings(lab: Lab) -> list[str]:
+    fields = f"--field-selector=involvedObject.name={NAME},reason=RolledBack"
+    return [str(each["message"]) for each in lab.items("events", fields)]
+
+
+def test_a_query_that_drops_an_operator_with_state_is_taken_back(careful: Lab) -> None:
+    lab = careful
+    lab.patch({"job": {"sql": {"script": DROPPED}}}, NAME)
+    status = lab.until("the change is taken back", lambda: taken_back(lab, 2))
+    [savepoint] = lab.checkpoints(NAME, "Upgrade")
+    began = status["startedFrom"]
+    assert (status["jobVersion"], began["checkpoint"], began["confirmed"]) == (1, savepoint["metadata"]["name"], True)
+    assert "Cannot map" in status["rolledBack"]["message"] or "Failed to rollback" in status["rolledBack"]["message"]
+    assert "fallback" not in status
+    run = status["run"]["id"]
+    before = lab.latest(NAME)
+    lab.until("it goes on", lambda: lab.completes(before + 3, NAME))
+    assert lab.job(NAME)["run"]["id"] == run, "once: the change is not tried a second time"
+    assert len(warnings(lab)) == 1
+
+
+def test_a_jar_that_is_not_there_is_taken_back_too(careful: Lab) -> None:
+    lab = careful
+    lab.patch({"job": {"sql": None, "jar": {"uri": "local:///opt/flink/usrlib/missing.jar"}}}, NAME)
+    status = lab.until("the change is taken back", lambda: taken_back(lab, 3), 240)
+    assert status["jobVersion"] == 1
+    assert "missing.jar" in status["rolledBack"]["message"]
+    assert len(warnings(lab)) == 2
+
+
+def test_what_was_mended_is_started(careful: Lab) -> None:
+    lab = careful
+    lab.patch({"job": {"jar": None, "sql": {"script": ENDLESS}}, "parallelism": 2}, NAME)
+    status = lab.until("the new version runs", lambda: (s := lab.runs(NAME)) and s["jobVersion"] == 4 and s)
+    assert status["startedFrom"]["kind"] == "Checkpoint"
+    assert "rolledBack" not in status
+    assert lab.condition("streamjob", NAME, "Stalled")["status"] == "False"
