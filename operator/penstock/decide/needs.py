@@ -107,13 +107,23 @@ def foreign_names(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) ->
 
 
 def promised(job: StreamJob) -> set[str]:
-    """The Checkpoint that a stop under way, or one that is over, has promised to the next run."""
+    """The Checkpoints that a stop under way, or one that is over, has promised to the next run: named, or its own."""
     intent, run = job.status.intent, job.status.run
+    own = _own_of_the_stop(job) if job.spec.state is DesiredState.RUNNING and not job.metadata.terminating else ""
     values = [intent.next_start_from] if isinstance(intent, StopIntent | TeardownIntent) else []
     if run is not None and run.ended_at is not None and not isinstance(intent, StartIntent):
         values.append(run.next_start_from)
     found = ((value.get("checkpoint") or {}).get("name") for value in values if value)
-    return {str(name) for name in found if name}
+    return {str(name) for name in (*found, own) if name}
+
+
+def _own_of_the_stop(job: StreamJob) -> str | None:
+    """The Checkpoint that the stop itself makes or has made, as long as no start is recorded that names it."""
+    intent, run = job.status.intent, job.status.run
+    if isinstance(intent, StopIntent):
+        return intent.checkpoint
+    ended = run is not None and (run.ended_at is not None or isinstance(intent, TeardownIntent))
+    return run.stop_checkpoint if run is not None and ended and not isinstance(intent, StartIntent) else None
 
 
 def may_delete(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -> bool:

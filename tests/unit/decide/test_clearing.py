@@ -318,3 +318,23 @@ def test_one_of_a_job_that_is_gone_takes_its_data_along():
 
 def test_without_our_finalizer_there_is_nothing_to_do():
     assert deleted(finalizers=("other",)).effects == ()
+
+
+STOPPED = ended("STOPPED", run={"stop_checkpoint": "flights-stop"})
+
+
+@pytest.mark.parametrize(
+    ("status", "spec", "stays"),
+    [
+        (live(intent=stop_intent(reason="Upgrade")), {}, True),
+        (live(run={"stop_checkpoint": "flights-stop"}, intent=teardown_intent()), {}, True),
+        (STOPPED, {}, True),
+        (STOPPED, {"state": "Stopped"}, False),
+        (live(run={"stop_checkpoint": "flights-stop"}), {}, False),
+    ],
+    ids=["being stopped", "being taken down", "to be started", "to stay stopped", "of an earlier stop"],
+)
+def test_what_a_stop_has_made_is_not_deleted_before_the_next_run_has_it(status, spec, stays):
+    one = checkpoint("flights-stop", 1, "Present", deleted=NOW)
+    found = moves(observed(job(status, **spec), checkpoints=(one,), listing=JobListing(())))
+    assert (found.condition("Deleting", "flights-stop").reason == "InUse") is stays
