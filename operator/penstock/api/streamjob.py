@@ -276,7 +276,8 @@ class OnChange(Model):
     healthyWithin: RollBack starts the version before again, once, from what it was stopped with; Keep leaves it as it
     is. Default RollBack."""
     healthy_within: Duration = Field(default="10m", json_schema_extra=at_least_a_second("spec.onChange.healthyWithin"))
-    """How long that run has, for example 10m. Default 10m, at least 1s."""
+    """How long that run has, for example 10m; while tasks read their state back it is not counted as over. Default 10m,
+    at least 1s."""
 
 
 class StreamJobSpec(Model):

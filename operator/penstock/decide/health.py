@@ -1,7 +1,7 @@
 """Whether the run after a change becomes healthy, and what the job goes back to when it does not. Pure.
 
 A run is healthy when it has completed a checkpoint of its own, or when all of its tasks run at the end of the time that
-`spec.onChange.healthyWithin` gives. Until then nothing of what it has done is worth keeping: going back loses nothing.
+`spec.onChange.healthyWithin` gives; reading the state back may take longer than that. Until then nothing of what it has done is worth keeping: going back loses nothing.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ def proceed(draft: Draft, run: Run) -> bool:
     if draft.now < fallback.until:
         draft.wake((fallback.until - draft.now).total_seconds())
         return False
+    if isinstance(flink, FlinkJob) and flink.restoring:
+        return False  # a large state takes its time, and would take it again
     if isinstance(flink, Unknown):
         return False  # that Flink does not answer this once says nothing of the job
     if isinstance(flink, FlinkJob) and flink.all_running:

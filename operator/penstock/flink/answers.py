@@ -61,6 +61,8 @@ class FlinkJob:
     completed: CheckpointStats | None = None
     history: tuple[CheckpointStats, ...] = ()
     failure: str = ""
+    restoring: bool = False
+    """Whether a task reads its state, which may take long."""
 
     @property
     def terminal(self) -> bool:
@@ -111,6 +113,7 @@ def parse_job(job: dict[str, Any], checkpoints: dict[str, Any]) -> FlinkJob:
         else None,
         completed=max(candidates, key=lambda stats: (stats.ack_millis, stats.id), default=None),
         history=tuple(CheckpointStats.parse(entry) for entry in checkpoints.get("history", [])),
+        restoring="INITIALIZING" in states,
     )
 
 

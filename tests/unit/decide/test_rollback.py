@@ -211,11 +211,12 @@ def test_it_is_healthy_with_a_checkpoint_of_its_own():
         (LATER, flink("INITIALIZING", all_running=False, completed=None), "", True),
         (SOONER, flink("INITIALIZING", all_running=False, completed=None), "Stop Cancel", True),
         (SOONER, flink("RUNNING", all_running=False, completed=None), "Stop Cancel", True),
+        (SOONER, flink("RUNNING", all_running=False, completed=None, restoring=True), "", True),
         (SOONER, None, "Stop Cancel", True),
         (SOONER, Unknown("refused"), "", True),
         (SOONER, flink("RUNNING", completed=None), "", False),
     ],
-    ids=["in time", "not in time", "tasks fail", "no JobManager", "Flink does not answer", "all run"],
+    ids=["in time", "not in time", "tasks fail", "a large state", "no JobManager", "Flink does not answer", "all run"],
 )
 def test_at_the_end_of_its_time(until, flink, intent, left):
     found = moves(observed(job(unhealthy(**fallback(until=until))), flink=flink))

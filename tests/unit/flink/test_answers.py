@@ -110,6 +110,11 @@ def test_when_all_tasks_run(vertices, running):
     assert parse_job(job("RUNNING", *vertices), checkpoints()).all_running is running
 
 
+def test_a_task_that_reads_its_state():
+    assert parse_job(job("RUNNING", vertex("INITIALIZING", 1), vertex()), checkpoints()).restoring
+    assert not parse_job(job("RUNNING", vertex("DEPLOYING", 1), vertex()), checkpoints()).restoring
+
+
 def test_after_a_stop_the_newest_is_the_savepoint():
     found = parse_job(job("FINISHED"), checkpoints(completed=CHECKPOINT, savepoint=SAVEPOINT))
     assert found.terminal
