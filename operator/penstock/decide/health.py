@@ -1,7 +1,8 @@
 """Whether the run after a change becomes healthy, and what the job goes back to when it does not. Pure.
 
 A run is healthy when it has completed a checkpoint of its own, or when all of its tasks run at the end of the time that
-`spec.onChange.healthyWithin` gives; reading the state back may take longer than that. Until then nothing of what it has done is worth keeping: going back loses nothing.
+`spec.onChange.healthyWithin` gives; reading the state back may take longer than that. Until then nothing of what it has
+done is worth keeping: going back loses nothing.
 """
 
 from __future__ import annotations
@@ -95,10 +96,8 @@ def proceed(draft: Draft, run: Run) -> bool:
     if draft.now < fallback.until:
         draft.wake((fallback.until - draft.now).total_seconds())
         return False
-    if isinstance(flink, FlinkJob) and flink.restoring:
-        return False  # a large state takes its time, and would take it again
-    if isinstance(flink, Unknown):
-        return False  # that Flink does not answer this once says nothing of the job
+    if _may_come(flink):
+        return False
     if isinstance(flink, FlinkJob) and flink.all_running:
         draft.set(fallback=None)
         return False
@@ -108,6 +107,11 @@ def proceed(draft: Draft, run: Run) -> bool:
     draft.error("Unhealthy", f"version {run.job_version} was not healthy within {within}: {said}")
     stop.record(draft, run, StopReason.ROLL_BACK, StopMethod.CANCEL)
     return True
+
+
+def _may_come(flink: FlinkJob | Unknown | None) -> bool:
+    """That Flink does not answer this once says nothing of the job; and a large state would take its time again."""
+    return isinstance(flink, Unknown) or (isinstance(flink, FlinkJob) and flink.restoring)
 
 
 def taken_back(draft: Draft, fallback: Fallback) -> RolledBack:
