@@ -20,6 +20,8 @@ class Verification:
         gone: whether there is no `_metadata` (any more): it is no state at all.
         checkpoint_id: Flink's number of it.
         written: when its `_metadata` was written.
+        narrowest: name and max parallelism of the operator that can be split into the fewest parts, of those that had
+            the job's own parallelism; None when there is none, or none that is meant to be split.
     """
 
     files: int = 0
@@ -31,6 +33,7 @@ class Verification:
     gone: bool = False
     checkpoint_id: int | None = None
     written: datetime | None = None
+    narrowest: tuple[str, int] | None = None
 
     @property
     def whole(self) -> bool:

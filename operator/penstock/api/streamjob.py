@@ -148,6 +148,7 @@ class Override(StrEnum):
     """What a start would be refused for."""
 
     NOT_WHOLE = "NotWhole"  # files of what is started from are missing, or its _metadata cannot be read
+    PARALLELISM_TOO_HIGH = "ParallelismTooHigh"  # its state cannot be split into as many parts
 
 
 class AsOf(Model):
@@ -169,8 +170,8 @@ class StartFrom(Model):
     empty: Empty | None = None
     """No state: write {}."""
     override: tuple[Override, ...] | None = Field(default=None, max_length=8, json_schema_extra=LIST_SET)
-    """What the start is not to be refused for: NotWhole starts though files are known to be missing; Flink may fail
-    then. Default: none."""
+    """What the start is not to be refused for: NotWhole starts though files are known to be missing, ParallelismTooHigh
+    though its state cannot be split into as many parts; Flink may fail then. Default: none."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

@@ -12,6 +12,9 @@ import click
 from penstock.cli.options import duration, moment
 from penstock.cli.user import User, user_options
 
+OVERRIDES = ("NotWhole", "ParallelismTooHigh")
+"""As `penstock.api.streamjob.Override` has them, which --help need not wait for."""
+
 
 def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--wait` and `--timeout`."""
@@ -62,7 +65,9 @@ def start(*, job: str, wait: bool, timeout: timedelta, user: User) -> None:
     metavar="TIME",
     help="The newest Checkpoint that was complete by then: RFC 3339 with a zone (2026-01-31T12:00:00+01:00).",
 )
-@click.option("--override", multiple=True, metavar="REASON", help="Start in spite of this refusal: NotWhole.")
+@click.option(
+    "--override", multiple=True, metavar="REASON", help="Start in spite of this refusal: NotWhole, ParallelismTooHigh."
+)
 @wait_options
 @user_options
 def restore(

@@ -30,6 +30,9 @@ def ready(draft: Draft, wish: StartFrom, aside: str = "") -> StartedFrom | None:
         draft.wake(5)
         return None
     refusal = chosen if isinstance(chosen, Refusal) else verification.hindrance(draft, chosen, wish.override)
+    if not refusal and isinstance(chosen, StartedFrom) and wish.latest is None:
+        # Not of latest: the job was stopped for a change already, and goes back when Flink refuses it.
+        refusal = verification.too_wide(draft, chosen, wish.override) or ""
     if isinstance(refusal, Refusal):
         draft.stalled(refusal.reason, f"{refusal.message}{aside}")
         return None

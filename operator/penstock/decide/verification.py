@@ -106,6 +106,23 @@ def hindrance(draft: Draft, began: StartedFrom, override: tuple[Override, ...] |
     return ""
 
 
+def too_wide(draft: Draft, began: StartedFrom, override: tuple[Override, ...] | None) -> Refusal | None:
+    """Why the job's parallelism is too high for this state. Flink says so only after the job was stopped for it."""
+    seen = draft.observed.verified.get(began.location or "")
+    found = seen.verification if seen is not None else None
+    if found is None or found.narrowest is None or Override.PARALLELISM_TOO_HIGH in (override or ()):
+        return None
+    (operator, most), asked = found.narrowest, draft.job.spec.parallelism
+    if asked <= most:
+        return None
+    return Refusal(
+        "ParallelismTooHigh",
+        f"spec.parallelism: {asked} is too high for {began.text}: the state of its operator {operator} can be split "
+        f"into at most {most} parts (its max parallelism); write at most {most}, or another checkpoint, or, to try it "
+        "all the same, spec.startFrom.override: [ParallelismTooHigh] and a new spec.restartToken",
+    )
+
+
 def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
     """Write an answer into the Checkpoint: condition Verified, and the figures. One that says the same is not written.
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from penstock.errors import Refused
-from penstock.flink.metadata import FileReference, MetadataError, Summary, scan
+from penstock.flink.metadata import FileReference, MetadataError, Operator, Summary, scan
 from penstock.store.client import ObjectStore
 from penstock.store.layout import METADATA, Place
 
@@ -46,6 +46,7 @@ class Needs:
         elsewhere: the first few of those, as Flink writes them.
         size: bytes of the `_metadata` file itself.
         checkpoint_id: Flink's number of it.
+        narrowest: see `penstock.verdict.Verification`.
     """
 
     files: Mapping[str, int]
@@ -53,6 +54,7 @@ class Needs:
     elsewhere: tuple[str, ...]
     size: int
     checkpoint_id: int
+    narrowest: tuple[str, int] | None = None
 
 
 def complete_states(home: str, keys: Iterable[str]) -> tuple[str, ...]:
@@ -86,7 +88,21 @@ async def needs_of(store: ObjectStore, home: str, metadata: str) -> Needs | None
     summary = await _scan(store, metadata, note)
     if summary is None:
         return None
-    return Needs(files, outside, tuple(elsewhere), summary.size, summary.checkpoint_id)
+    narrowest = narrowest_of(summary.operators)
+    return Needs(files, outside, tuple(elsewhere), summary.size, summary.checkpoint_id, narrowest)
+
+
+def narrowest_of(operators: Iterable[Operator]) -> tuple[str, int] | None:
+    """Name and max parallelism of the operator that limits the job's parallelism the most.
+
+    Only those count that had the parallelism of the job: what a job runs with less on purpose it will again. A max
+    parallelism of 1 is such a purpose, too.
+    """
+    split = [each for each in operators if each.max_parallelism > 1]
+    highest = max((each.parallelism for each in split), default=0)
+    own = [each for each in split if each.parallelism == highest]
+    least = min(own, key=lambda each: each.max_parallelism, default=None)
+    return None if least is None else (least.name or least.uid or least.id, least.max_parallelism)
 
 
 async def all_needs(store: ObjectStore, home: str) -> dict[str, Needs]:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from penstock.api.streamjob import Override
 from penstock.cli import following
 from penstock.cli import main as cli
+from penstock.cli.jobs import OVERRIDES
 from penstock.errors import Refused
 from penstock.kube import client
 from tests.unit.builders import BEFORE, NAMESPACE, checkpoint, ended, job, live, retained, savepoint, started_from
@@ -305,3 +307,7 @@ def test_describe_finds_a_checkpoint_and_says_when_there_is_neither(make: Make) 
 def test_a_stopped_job_is_described_as_it_is(make: Make) -> None:
     done = make(None, job(ended("STOPPED", state="Stopped"))).run("describe", "flights", "-o", "yaml")
     assert "state: Stopped" in done.stdout
+
+
+def test_the_refusals_that_can_be_overridden_are_those_of_the_api():
+    assert set(OVERRIDES) == set(Override)

@@ -180,6 +180,42 @@ def test_a_user_may_insist():
     assert moves(answered(starting(OVERRIDDEN), BROKEN)).intent == "Start"
 
 
+# ---------------------------------------------------------------- the parallelism
+
+
+NARROW = Verification(files=3, narrowest=("GroupAggregate", 4))
+WIDE = NAMED | {"parallelism": 5}
+
+
+def test_a_job_is_not_stopped_for_a_state_that_cannot_be_split_into_as_many_parts():
+    found = moves(answered(restoring(WIDE), NARROW))
+    assert (found.intent, found.stalled) == ("", "ParallelismTooHigh")
+    message = found.condition("Stalled").message
+    assert "spec.parallelism: 5" in message
+    assert "GroupAggregate can be split into at most 4 parts" in message
+    assert "The job runs on" in message
+    assert moves(answered(starting(WIDE), NARROW)).stalled == "ParallelismTooHigh"
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        (NAMED | {"parallelism": 4}, NARROW),
+        (WIDE, Verification(files=3)),
+        (WIDE | {"startFrom": NAMED["startFrom"] | {"override": ["ParallelismTooHigh"]}}, NARROW),
+    ],
+    ids=["just as many", "nothing to split", "a user insists"],
+)
+def test_it_is_stopped_for_one_that_can(spec, found):
+    assert moves(answered(restoring(spec), found)).intent == "Stop Savepoint"
+
+
+def test_the_next_start_from_latest_is_not_refused_for_it():
+    """The job was stopped for the change: Flink refuses it, and it goes back; refused here it would stay down."""
+    seen = idle(job(ended("STOPPED"), parallelism=5), checkpoints=(present(),), listing=STORED, verified={})
+    assert moves(answered(seen, NARROW)).intent == "Start"
+
+
 # ---------------------------------------------------------------- before a start
 
 

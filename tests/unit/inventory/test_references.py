@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import RetryLater
+from penstock.flink.metadata import Operator
 from penstock.inventory import references
-from penstock.inventory.references import Unreadable, all_needs, complete_states, key_of, needs_of, unnamed
+from penstock.inventory.references import (
+    Unreadable,
+    all_needs,
+    complete_states,
+    key_of,
+    narrowest_of,
+    needs_of,
+    unnamed,
+)
 from tests.unit.builders import HOME, PLACE, uid
 from tests.unit.inventory.lake import RUNS, Lake, chk, metadata, shared
 
@@ -106,3 +115,34 @@ async def test_a_store_that_does_not_answer_is_not_an_empty_one():
     lake.die_in = 4
     with pytest.raises(RetryLater):
         await all_needs(lake, HOME)
+
+
+def operator(name: str, parallelism: int, most: int) -> Operator:
+    return Operator(
+        "0" * 32,
+        name,
+        None,
+        parallelism,
+        most,
+        parallelism,
+        0,
+        finished=False,
+        inline_bytes=0,
+        coordinator_bytes=0,
+        references=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("operators", "narrowest"),
+    [
+        ((), None),
+        ((operator("source", 2, 128), operator("sum", 2, 8)), ("sum", 8)),
+        ((operator("sum", 2, 128), operator("global", 1, 4)), ("sum", 128)),
+        ((operator("sum", 1, 128), operator("never split", 1, 1)), ("sum", 128)),
+        ((operator("never split", 1, 1),), None),
+    ],
+    ids=["none", "the least", "less on purpose", "one on purpose", "nothing to split"],
+)
+def test_what_limits_the_parallelism(operators, narrowest):
+    assert narrowest_of(operators) == narrowest
