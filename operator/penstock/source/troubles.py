@@ -38,6 +38,8 @@ _NO_CAUSE = frozenset({"_ALL_BROKERS_DOWN", "_TIMED_OUT"})
 _CAUSES = 2
 # What is another each time would be a new text in a status each time.
 _CHANGING = re.compile(r" \(after \d+ms in state \w+(, \d+ identical error\(s\) suppressed)?\)|/(bootstrap|\d+)(?=: )")
+_LIBRARYS_ADVICE = re.compile(r", verify that ssl\.ca\.location .*package\)")
+"""It speaks of settings that no user of ours has."""
 _SCHEME = re.compile(r"^(plaintext|ssl|sasl_plaintext|sasl_ssl)://")
 
 
@@ -57,14 +59,13 @@ def trouble(what: str, error: Heard, heard: Sequence[Heard] = ()) -> PenstockErr
     """
     if error.word in _REASONS:
         return _refused(what, error)
-    told = f"{what}: {_clean(error.text)}"
     if error.word not in _CONNECTION:
-        return RetryLater(told)
+        return RetryLater(f"{what}: {_clean(error.text)}")
     lasting = sorted((each for each in heard if each.word in _REASONS), key=_order)
     if lasting:
         return _refused(what, lasting[0])
     causes = sorted({_clean(each.text) for each in heard if each.word not in _NO_CAUSE})[:_CAUSES]
-    return RetryLater(f"{told} ({'; '.join(causes)})" if causes else told + (_SILENT if heard else ""))
+    return RetryLater(f"{what}: no answer" + (f" ({'; '.join(causes)})" if causes else _SILENT if heard else ""))
 
 
 def _order(heard: Heard) -> tuple[str, str]:
@@ -78,4 +79,4 @@ def _refused(what: str, error: Heard) -> Refused:
 
 def _clean(text: str) -> str:
     """The text without what changes from one attempt to the next, and without the library's own names."""
-    return _SCHEME.sub("", _CHANGING.sub("", text)).strip()
+    return _SCHEME.sub("", _LIBRARYS_ADVICE.sub("", _CHANGING.sub("", text))).strip()
