@@ -27,7 +27,8 @@ class Partition:
     latest: int
     """The offset that the next record will get; 0 when there never was a record."""
     earliest_millis: int | None = None
-    """The time of the first record that there is; None when there is none."""
+    """The time of the first record that there is; None when there is none. The end of a transaction counts as a record,
+    of the time when it was committed."""
 
 
 @dataclass(frozen=True)

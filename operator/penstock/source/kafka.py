@@ -15,7 +15,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined] - the library does not say what it exports
+    AdminClient,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
 
 from penstock.errors import RetryLater
 from penstock.source.access import Access
@@ -34,6 +39,8 @@ _CLOSE_SECONDS = 2.0
 _ROUNDS = 3
 _LIBRARY_ERRORS = (KafkaException, ValueError, TypeError, RuntimeError)
 _UNKNOWN_TOPIC = "UNKNOWN_TOPIC_OR_PART"
+_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _SETTINGS = ("retention.ms", "retention.bytes", "cleanup.policy")
 _FIRST_RECORD = 0
 """Asked for by its time: the first record since 1970 is the first one that there is, and the answer has its time."""
@@ -142,8 +149,8 @@ class Kafka:
         left = list(places)
         for _ in range(_ROUNDS):
             first = await self._offsets(left, OffsetSpec.for_timestamp(_FIRST_RECORD))
-            earliest = await self._offsets(left, OffsetSpec.earliest())
-            latest = await self._offsets(left, OffsetSpec.latest())
+            earliest = await self._offsets(left, _EARLIEST)
+            latest = await self._offsets(left, _LATEST)
             for place in left:
                 offset, millis = first[place]
                 time = millis if offset >= 0 and millis >= 0 else None

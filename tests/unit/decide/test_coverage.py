@@ -81,7 +81,7 @@ def test_a_partition_that_does_not(partition, wanted, missing):
     assert gap.missing == missing
 
 
-@pytest.mark.parametrize("latest", [10, 12], ids=["empty", "nothing but the ends of transactions"])
+@pytest.mark.parametrize("latest", [10, 12], ids=["empty", "written to since it was found empty"])
 def test_a_partition_of_which_everything_was_deleted(latest):
     [gap] = gaps(part(earliest=10, latest=latest), ago(5))
     assert (gap.earliest, gap.missing) == (None, None)
