@@ -53,7 +53,7 @@ class Kafka:
     TopicInvalid, ConnectionInvalid, BrokerTooOld) and RetryLater. No message holds a password.
     """
 
-    _pool = ThreadPoolExecutor(2, thread_name_prefix="kafka")
+    _pool = ThreadPoolExecutor(4, thread_name_prefix="kafka")
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -65,10 +65,14 @@ class Kafka:
         settings = _settings(self._access) | {"error_cb": self._heard.append}
         loop = asyncio.get_running_loop()
         try:
-            # In a thread: it reads the certificates that the machine trusts.
-            self._admin = await loop.run_in_executor(self._pool, AdminClient, settings)
+            # In a thread: it reads the certificates that the machine trusts. With a limit: clients that do not end may
+            # have all the threads.
+            async with asyncio.timeout(CALL_SECONDS):
+                self._admin = await loop.run_in_executor(self._pool, AdminClient, settings)
         except _LIBRARY_ERRORS as error:
             raise trouble("spec.kafka", _heard(error)) from None
+        except TimeoutError:
+            raise RetryLater(f"no Kafka client could be made within {CALL_SECONDS:.0f} s") from None
         return self
 
     async def __aexit__(

@@ -44,18 +44,18 @@ def delete(admin: AdminClient, name: str, cut: dict[int, int]) -> None:
 
 
 @pytest.fixture
-def admin(bootstrap: str) -> AdminClient:
-    return admin_of._admin(bootstrap)
+def admin(broker: str) -> AdminClient:
+    return admin_of._admin(broker)
 
 
 @pytest.fixture
-def make(bootstrap: str, admin: AdminClient) -> Make:
+def make(broker: str, admin: AdminClient) -> Make:
     """Makes a topic of three partitions; the first two have 60 records each, one a second."""
 
     def made(name: str, cut: dict[int, int] | None = None, **settings: str) -> str:
         config = {key.replace("_", "."): value for key, value in settings.items()}
         admin.create_topics([NewTopic(name, 3, 1, config=config)])[name].result(SECONDS)
-        producer = Producer({"bootstrap.servers": bootstrap, "log_level": admin_of.ERRORS_ONLY})
+        producer = Producer({"bootstrap.servers": broker, "log_level": admin_of.ERRORS_ONLY})
         for number in range(COUNT):
             for partition in (0, 1):
                 producer.produce(name, b"x", key=b"k", partition=partition, timestamp=millis(number))
@@ -66,18 +66,18 @@ def make(bootstrap: str, admin: AdminClient) -> Make:
     return made
 
 
-async def test_the_cluster(bootstrap: str) -> None:
-    async with Kafka(Access((bootstrap,))) as kafka:
+async def test_the_cluster(broker: str) -> None:
+    async with Kafka(Access((broker,))) as kafka:
         cluster = await kafka.cluster()
     assert cluster.id
     assert cluster.brokers == 1
 
 
-async def test_what_topics_hold(bootstrap: str, make: Make, admin: AdminClient) -> None:
+async def test_what_topics_hold(broker: str, make: Make, admin: AdminClient) -> None:
     make("whole", retention_ms="86400000")
     make("cut", {0: 25, 1: COUNT}, retention_ms="7200000", retention_bytes="1073741824")
     make("compacted", cleanup_policy="compact,delete", retention_ms="-1")
-    async with Kafka(Access((bootstrap,))) as kafka:
+    async with Kafka(Access((broker,))) as kafka:
         found = await kafka.measure(["whole", "cut", "compacted", "gone", "cut"])
         compacted, cut, whole = found.topics
         at = await kafka.offsets_at([cut, whole], millis(40))
@@ -103,9 +103,9 @@ async def test_what_topics_hold(bootstrap: str, make: Make, admin: AdminClient) 
     assert "gone" not in admin.list_topics(timeout=SECONDS).topics
 
 
-async def test_what_is_covered(bootstrap: str, make: Make) -> None:
+async def test_what_is_covered(broker: str, make: Make) -> None:
     make("flights", {0: 25, 1: COUNT}, retention_ms="7200000")
-    async with Kafka(Access((bootstrap,))) as kafka:
+    async with Kafka(Access((broker,))) as kafka:
         measured = await kafka.measure(["flights", "gone"])
     wanted, now = BASE + timedelta(seconds=20), BASE + timedelta(hours=1)
     found = from_time(measured, wanted, now)
@@ -113,7 +113,7 @@ async def test_what_is_covered(bootstrap: str, make: Make) -> None:
         (0, BASE + timedelta(seconds=25), timedelta(seconds=5)),
         (1, None, None),
     ]
-    # The records were deleted by hand, which the topic's settings know nothing of.
+    # By the topic's settings these should be there; that somebody deleted them by hand cannot be seen.
     assert [gap.within_retention for gap in found.gaps] == [True, True]
     assert found.unknown == ("gone",)
     assert [gap.partition for gap in from_time(measured, BASE + timedelta(seconds=25), now).gaps] == [1]
@@ -123,14 +123,14 @@ async def test_what_is_covered(bootstrap: str, make: Make) -> None:
     assert [(gone.partition, gone.latest) for gone in told.vanished] == [(2, 0)]
 
 
-async def test_the_end_of_a_transaction_counts_as_a_record_of_its_own_time(bootstrap: str, admin: AdminClient) -> None:
+async def test_the_end_of_a_transaction_counts_as_a_record_of_its_own_time(broker: str, admin: AdminClient) -> None:
     admin.create_topics([NewTopic("paid", 1, 1)])["paid"].result(SECONDS)
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "paid", "log_level": admin_of.ERRORS_ONLY})
+    producer = Producer({"bootstrap.servers": broker, "transactional.id": "paid", "log_level": admin_of.ERRORS_ONLY})
     producer.init_transactions(SECONDS)
     producer.begin_transaction()
     producer.produce("paid", b"x", timestamp=millis(0))
     producer.commit_transaction(SECONDS)
-    async with Kafka(Access((bootstrap,))) as kafka:
+    async with Kafka(Access((broker,))) as kafka:
         before = await kafka.measure(["paid"])
         delete(admin, "paid", {0: 1})
         after = await kafka.measure(["paid"])
@@ -143,8 +143,8 @@ async def test_the_end_of_a_transaction_counts_as_a_record_of_its_own_time(boots
 
 
 @pytest.mark.parametrize("more", [{}, {"tls": True}], ids=["nobody listens", "it does not speak TLS"])
-async def test_one_that_does_not_answer_is_not_waited_for(bootstrap: str, more: dict[str, Any]) -> None:
-    servers = (bootstrap,) if more else ("localhost:1",)
+async def test_one_that_does_not_answer_is_not_waited_for(broker: str, more: dict[str, Any]) -> None:
+    servers = (broker,) if more else ("localhost:1",)
     begun = time.monotonic()
     async with Kafka(Access(servers, **more)) as kafka:
         with pytest.raises(RetryLater, match=servers[0]):

@@ -292,6 +292,15 @@ async def test_closing_is_not_waited_for_without_end(monkeypatch):
     release.set_result(None)
 
 
+async def test_a_client_that_cannot_be_made_is_not_waited_for(monkeypatch):
+    release: Future[None] = Future()
+    monkeypatch.setattr(module, "CALL_SECONDS", 0.01)
+    monkeypatch.setattr(module, "AdminClient", lambda _settings: release.result(5))
+    with pytest.raises(RetryLater, match="no Kafka client could be made"):
+        await Kafka(ACCESS).__aenter__()
+    release.set_result(None)
+
+
 async def test_outside_of_its_block_it_is_a_mistake():
     with pytest.raises(RuntimeError, match="inside of its `async with`"):
         await Kafka(ACCESS).cluster()
