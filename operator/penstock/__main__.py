@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from penstock.connections import ConnectionKey, reconcile_connection
 from penstock.flink.client import FlinkRest
 from penstock.inventory.verifier import Verifier
 from penstock.kube.client import Kube, load_configuration
@@ -19,12 +20,13 @@ from penstock.queue import WorkQueue
 from penstock.reconcile import JobKey, Reconciler
 from penstock.reports import Reports
 from penstock.settings import Settings
-from penstock.shell.watch import watch
+from penstock.shell.watch import Key, watch
 from penstock.stores import reconcile_store
 from penstock.world import World
 
 log = logging.getLogger("penstock")
 _LAST_SECONDS = 3.0
+_CONNECTION_WORKERS = 2
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -40,7 +42,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 reports.follow(key)
             return pause
 
+        def add(key: Key) -> None:
+            if isinstance(key, ConnectionKey):
+                connections.add(key)
+            else:
+                queue.add(key)
+
         queue: WorkQueue[JobKey | str] = WorkQueue(work, settings.workers)
+        # Of its own: a broker that does not answer must not delay a job's pass.
+        connections: WorkQueue[ConnectionKey] = WorkQueue(
+            lambda key: reconcile_connection(world, key.name), _CONNECTION_WORKERS
+        )
         verifier = Verifier(lambda namespace, name: queue.add(JobKey(namespace, name)))
         world = World(settings, kube, FlinkRest(session), verifier)
         reconciler = Reconciler(world)
@@ -52,9 +64,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _until_first_ends(
                 asyncio.create_task(lease.hold(), name="lease"),
                 asyncio.create_task(queue.run(), name="queue"),
+                asyncio.create_task(connections.run(), name="connections"),
                 asyncio.create_task(reports.run(), name="reports"),
                 asyncio.create_task(stop.wait(), name="stop"),
-                asyncio.create_task(watch(queue.add, settings, stop), name="watch"),
+                asyncio.create_task(watch(add, settings, stop), name="watch"),
             )
         finally:
             await lease.release()

@@ -18,13 +18,12 @@ from penstock.inventory.mark import ANOTHER_CLUSTER, check_mark, read_mark, writ
 from penstock.kube import resources
 from penstock.kube.client import Kube, Manifest
 from penstock.kube.resources import Resource
+from penstock.readiness import still_ready
 from penstock.world import World, belongs_to_another, cluster_uid
 
 log = logging.getLogger(__name__)
 _READY_SECONDS = 60.0
 _TROUBLE_SECONDS = 5.0
-_GRACE = timedelta(minutes=1)
-"""How long a store that was Ready stays so while it does not answer."""
 _CHECKED_EVERY = timedelta(minutes=10)
 """How old `lastChecked` may become: written at every look it would be a write a minute for each store."""
 NOT_OF_ALL = (
@@ -176,23 +175,13 @@ def _not_usable(store: CheckpointStore, reason: str, message: str) -> tuple[Cond
 def _not_answering(store: CheckpointStore, now: datetime, message: str) -> tuple[Condition, ...]:
     """Nobody knows: what was Ready stays so for a while, and then is Unknown, but not False."""
     said = ("NotAnswering", message)
-    ready = _foreign(store) or _still_ready(store, now) or _is(store, constants.READY, "Unknown", *said)
+    kept = _foreign(store) or still_ready(store.status.conditions, store.metadata.generation, now)
+    ready = kept or _is(store, constants.READY, "Unknown", *said)
     return (
         ready,
         _is(store, constants.RECONCILING, "True", *said),
         _is(store, constants.STALLED, "True" if ready.status == "False" else "False", *said),
     )
-
-
-def _still_ready(store: CheckpointStore, now: datetime) -> Condition | None:
-    """The Ready condition as it stands while its grace lasts, which began when Reconciling became True."""
-    ready = find_condition(store.status.conditions, constants.READY)
-    if ready is None or ready.status != "True" or ready.observed_generation != store.metadata.generation:
-        return None
-    reconciling = find_condition(store.status.conditions, constants.RECONCILING)
-    silent = reconciling is not None and reconciling.status == "True"
-    since = reconciling.last_transition_time if reconciling is not None and silent else None
-    return ready if now - (since or now) < _GRACE else None
 
 
 def _foreign(store: CheckpointStore) -> Condition | None:

@@ -303,6 +303,20 @@ def store() -> CheckpointStore:
     return CheckpointStore.model_validate(store_manifest())
 
 
+def connection_manifest(**kafka: Any) -> dict[str, Any]:
+    """A SourceConnection as the API gives it; `kafka` is added to what it says of the broker."""
+    return {
+        "apiVersion": constants.API_VERSION,
+        "kind": "SourceConnection",
+        "metadata": {"name": "events", "uid": uid(998), "resourceVersion": "1", "generation": 1},
+        "spec": {
+            "kafka": {"bootstrapServers": ["kafka-0.kafka.svc:9092"]} | kafka,
+            "allowedNamespaces": {"names": [NAMESPACE]},
+        },
+        "status": {},
+    }
+
+
 def revision(version: int = 1, stream_job: StreamJob | None = None) -> Revision:
     """The job version of a spec."""
     of = stream_job or job()

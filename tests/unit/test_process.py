@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from penstock import __main__ as module
+from penstock.connections import ConnectionKey
 from penstock.errors import RetryLater
 from penstock.lease import LEASE_NAME, LeaseLost
 from penstock.reconcile import JobKey
 from penstock.settings import Settings
+from penstock.shell.watch import Add
 from tests.unit.builders import JOB, NAMESPACE
 from tests.unit.fakes import FakeKube, Manifest
 
@@ -32,7 +34,7 @@ class Process:
         self.watching = asyncio.Event()
         self.watch_ended = False
         self.watch: Watch = asyncio.Event().wait
-        self.add: Callable[[JobKey | str], None]
+        self.add: Add
         monkeypatch.setattr(module, "Kube", lambda _: self.kube)
         monkeypatch.setattr(module, "load_configuration", _nothing)
         monkeypatch.setattr(module, "watch", self._watch)
@@ -177,7 +179,8 @@ async def test_a_key_is_worked_on_by_what_it_is_of(process):
     await process.watching.wait()
     process.add("main")
     process.add(JobKey(NAMESPACE, JOB))
-    wanted = {("get", "CheckpointStore", "main"), ("get", "StreamJob", JOB)}
+    process.add(ConnectionKey("events"))
+    wanted = {("get", "CheckpointStore", "main"), ("get", "StreamJob", JOB), ("get", "SourceConnection", "events")}
     async with asyncio.timeout(5):
         while not wanted <= set(process.kube.calls):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)

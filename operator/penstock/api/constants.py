@@ -10,6 +10,7 @@ CATEGORY: Final = "penstock"
 STREAMJOBS: Final = "streamjobs"
 CHECKPOINTS: Final = "checkpoints"
 CHECKPOINT_STORES: Final = "checkpointstores"
+SOURCE_CONNECTIONS: Final = "sourceconnections"
 
 LABEL_JOB: Final = "penstock.dev/job"
 LABEL_JOB_UID: Final = "penstock.dev/job-uid"
@@ -44,6 +45,9 @@ UNREADABLE: Final = "Unreadable"
 # Keys of the Secrets that a CheckpointStore names.
 SECRET_ACCESS_KEY_ID: Final = "accessKeyId"  # noqa: S105 - the name of a key, not a secret
 SECRET_SECRET_ACCESS_KEY: Final = "secretAccessKey"  # noqa: S105 - the name of a key, not a secret
+# Keys of the Secret that a SourceConnection names for SASL.
+SECRET_USERNAME: Final = "username"  # noqa: S105 - the name of a key, not a secret
+SECRET_PASSWORD: Final = "password"  # noqa: S105 - the name of a key, not a secret
 
 JOB_NAME_MAX_LENGTH: Final = 36
 SUPPORTED_FLINK_VERSIONS: Final = ("2.3",)

@@ -20,10 +20,11 @@ from penstock.api.base import Model
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.constants import CATEGORY, GROUP, VERSION
 from penstock.api.crd import VALIDATIONS, Column, Resource
+from penstock.api.source import SourceConnection
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 
-KINDS = (StreamJob, Checkpoint, CheckpointStore)
+KINDS = (StreamJob, Checkpoint, CheckpointStore, SourceConnection)
 
 Schema = dict[str, Any]
 

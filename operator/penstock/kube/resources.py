@@ -28,6 +28,7 @@ _OWN = f"{GROUP}/{VERSION}"
 STREAM_JOBS = Resource(_OWN, "StreamJob", "streamjobs")
 CHECKPOINTS = Resource(_OWN, "Checkpoint", "checkpoints")
 STORES = Resource(_OWN, "CheckpointStore", "checkpointstores", namespaced=False)
+SOURCE_CONNECTIONS = Resource(_OWN, "SourceConnection", "sourceconnections", namespaced=False)
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 PODS = Resource("v1", "Pod", "pods")
 SERVICES = Resource("v1", "Service", "services")
@@ -44,8 +45,8 @@ LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 CRDS = Resource("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 
 ALL = (
-    STREAM_JOBS, CHECKPOINTS, STORES, NAMESPACES, PODS, SERVICES, CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, EVENTS, JOBS,
-    DEPLOYMENTS, REVISIONS, ROLES, ROLE_BINDINGS, LEASES, CRDS,
+    STREAM_JOBS, CHECKPOINTS, STORES, SOURCE_CONNECTIONS, NAMESPACES, PODS, SERVICES, CONFIG_MAPS, SECRETS,
+    SERVICE_ACCOUNTS, EVENTS, JOBS, DEPLOYMENTS, REVISIONS, ROLES, ROLE_BINDINGS, LEASES, CRDS,
 )  # fmt: skip
 _BY_KIND = {(resource.api_version, resource.kind): resource for resource in ALL}
 

@@ -12,11 +12,14 @@ from typing import Any
 import kopf
 
 from penstock.api import constants
+from penstock.connections import ConnectionKey
 from penstock.kube import resources
 from penstock.reconcile import JobKey
 from penstock.settings import Settings
 
-Add = Callable[[JobKey | str], None]
+Key = JobKey | ConnectionKey | str
+"""What is worked on: a StreamJob, a SourceConnection, or a CheckpointStore by its name."""
+Add = Callable[[Key], None]
 _OWNED = (resources.JOBS, resources.DEPLOYMENTS, resources.SERVICES, resources.CONFIG_MAPS, resources.PODS)
 
 
@@ -60,6 +63,10 @@ class Keys:
         for key in [key for key, used in self._stores.items() if used == name]:
             self._add(key)
 
+    async def connection(self, *, name: str, **_: object) -> None:
+        """A SourceConnection: itself."""
+        self._add(ConnectionKey(name))
+
     async def owned(self, *, namespace: str | None, labels: kopf.Labels, **_: object) -> None:
         """An object of a run: the job that its label names."""
         job = labels.get(constants.LABEL_JOB)
@@ -68,7 +75,7 @@ class Keys:
 
 
 def registry(add: Add) -> kopf.OperatorRegistry:
-    """Handlers that turn events into keys: a JobKey for a StreamJob, a store's name for a CheckpointStore."""
+    """Handlers that turn events into keys (see `Key`)."""
     found = kopf.OperatorRegistry()
     keys = Keys(add)
 
@@ -80,6 +87,7 @@ def registry(add: Add) -> kopf.OperatorRegistry:
     kopf.on.event(*own, constants.STREAMJOBS, registry=found)(keys.stream_job)
     kopf.on.event(*own, constants.CHECKPOINTS, registry=found)(keys.checkpoint)
     kopf.on.event(*own, constants.CHECKPOINT_STORES, registry=found)(keys.store)
+    kopf.on.event(*own, constants.SOURCE_CONNECTIONS, registry=found)(keys.connection)
     mine = {constants.LABEL_MANAGED_BY: constants.MANAGED_BY}
     for resource in _OWNED:
         group, _, version = resource.api_version.rpartition("/")

@@ -22,6 +22,10 @@ BASES: dict[str, dict[str, Any]] = {
         "jobCredentials": {"secretName": "s3"},
         "allowedNamespaces": {"names": ["air"]},
     },
+    "SourceConnection": {
+        "kafka": {"bootstrapServers": ["kafka:9092"]},
+        "allowedNamespaces": {"names": ["air"]},
+    },
 }
 
 Change = dict[str, Any]
@@ -60,6 +64,7 @@ def env(**variable: Any) -> Change:
 
 
 REF = {"name": "a", "key": "b"}
+SASL = {"mechanism": "SCRAM-SHA-512", "secretRef": {"name": "login"}}
 OPERATORS = {"source": "Stop", "origin": {"run": RUN}}
 PLACE = "s3://bucket/savepoints/savepoint-4f2a1c"
 IMPORTED = {"source": "Imported", "location": PLACE}
@@ -398,6 +403,59 @@ CASES = (
     ),
     Case(
         "CheckpointStore",
+        "spec.allowedNamespaces needs exactly one of",
+        accepted=({"allowedNamespaces": {"all": True}}, {"allowedNamespaces": {"names": [], "all": True}}),
+        refused=(
+            {"allowedNamespaces": {}},
+            {"allowedNamespaces": {"names": []}},
+            {"allowedNamespaces": {"names": ["a"], "all": True}},
+        ),
+    ),
+    Case(
+        "SourceConnection",
+        "spec.kafka.bootstrapServers must name at least one broker",
+        accepted=({}, {"kafka.bootstrapServers": ["a:1", "b:1"]}),
+        refused=({"kafka.bootstrapServers": []},),
+    ),
+    Case(
+        "SourceConnection",
+        "spec.kafka.bootstrapServers[] must be host:port",
+        accepted=tuple(
+            {"kafka.bootstrapServers": [address]}
+            for address in ("kafka-0.kafka.svc:9092", "10.0.0.1:65535", "[::1]:9092", "a_b:1", "KAFKA:9092")
+        ),
+        refused=tuple(
+            {"kafka.bootstrapServers": ["kafka:9092", address]}
+            for address in (
+                "kafka",
+                "kafka:",
+                ":9092",
+                "",
+                "kafka:0",
+                "kafka:65536",
+                "kafka:9092/",
+                "kafka:9092,other:9092",
+                "kafka://kafka:9092",
+                "user@kafka:9092",
+                "kafka :9092",
+                "::1:9092",
+            )
+        ),
+    ),
+    Case(
+        "SourceConnection",
+        "spec.kafka.security.sasl.mechanism PLAIN sends the password as it is",
+        accepted=(
+            {"kafka.security": {"sasl": SASL | {"mechanism": "PLAIN"}, "tls": {}}},
+            {"kafka.security": {"sasl": SASL | {"mechanism": "PLAIN"}, "tls": {"caSecretRef": {"name": "ca"}}}},
+            {"kafka.security": {"sasl": SASL}},
+            {"kafka.security": {"tls": {}}},
+            {"kafka.security": {}},
+        ),
+        refused=({"kafka.security": {"sasl": SASL | {"mechanism": "PLAIN"}}},),
+    ),
+    Case(
+        "SourceConnection",
         "spec.allowedNamespaces needs exactly one of",
         accepted=({"allowedNamespaces": {"all": True}}, {"allowedNamespaces": {"names": [], "all": True}}),
         refused=(

@@ -10,7 +10,13 @@ from kubernetes import client, config
 
 GROUP, VERSION = "penstock.dev", "v1alpha1"
 MERGE = "application/merge-patch+json"
-PLURALS = {"StreamJob": "streamjobs", "Checkpoint": "checkpoints", "CheckpointStore": "checkpointstores"}
+PLURALS = {
+    "StreamJob": "streamjobs",
+    "Checkpoint": "checkpoints",
+    "CheckpointStore": "checkpointstores",
+    "SourceConnection": "sourceconnections",
+}
+CLUSTER_SCOPED = ("CheckpointStore", "SourceConnection")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,11 +56,11 @@ class Api:
             self._client.set_default_header("Impersonate-User", user)
             self._client.set_default_header("Impersonate-Group", "system:authenticated")
         self._objects = client.CustomObjectsApi(self._client)
-        self._cluster_scoped: list[str] = []
+        self._cluster_scoped: list[tuple[str, str]] = []
 
     def _where(self, kind: str) -> tuple[str, dict[str, str]]:
         where = {"group": GROUP, "version": VERSION, "plural": PLURALS[kind]}
-        if kind == "CheckpointStore":
+        if kind in CLUSTER_SCOPED:
             return "cluster", where
         return "namespaced", where | {"namespace": self.namespace}
 
@@ -71,8 +77,8 @@ class Api:
         options = {"dry_run": "All"} if dry_run else {}
         options["field_validation"] = "Strict" if strict else "Warn"
         answer = self._call("create", manifest["kind"], body=whole, **options)
-        if answer.accepted and not dry_run and manifest["kind"] == "CheckpointStore":
-            self._cluster_scoped.append(manifest["metadata"]["name"])
+        if answer.accepted and not dry_run and manifest["kind"] in CLUSTER_SCOPED:
+            self._cluster_scoped.append((manifest["kind"], manifest["metadata"]["name"]))
         return answer
 
     def get(self, kind: str, name: str) -> Answer:
@@ -93,8 +99,8 @@ class Api:
         return self._call("delete_collection", kind)
 
     def close(self) -> None:
-        for name in self._cluster_scoped:
-            self.delete("CheckpointStore", name)
+        for kind, name in self._cluster_scoped:
+            self.delete(kind, name)
         self._client.close()
 
 

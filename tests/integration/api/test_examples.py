@@ -10,11 +10,13 @@ from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
 
 MINIMAL = Path(__file__).parents[3] / "manifests" / "examples" / "minimal.yaml"
+CONNECTION = MINIMAL.with_name("source-connection.yaml")
 
 
 @pytest.mark.cluster
-def test_the_minimal_example_is_accepted(kubectl, api):
-    for example in yaml.safe_load_all(MINIMAL.read_text()):
+@pytest.mark.parametrize("file", [MINIMAL, CONNECTION], ids=lambda file: file.name)
+def test_the_example_is_accepted(kubectl, api, file):
+    for example in yaml.safe_load_all(file.read_text()):
         if "namespace" in example["metadata"]:
             example["metadata"]["namespace"] = api.namespace
         kubectl("apply", "--dry-run=server", "-f", "-", given=example)

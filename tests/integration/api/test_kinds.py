@@ -8,13 +8,14 @@ import pytest
 from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.reading import read
+from penstock.api.source import SourceConnection
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from tests.integration.api.cases import BASES, RUN, manifest
 
 pytestmark = pytest.mark.cluster
 
-MODELS = {"StreamJob": StreamJob, "Checkpoint": Checkpoint, "CheckpointStore": CheckpointStore}
+MODELS = {kind.__name__: kind for kind in (StreamJob, Checkpoint, CheckpointStore, SourceConnection)}
 TIME = "2026-01-31T12:00:00Z"
 READY = {"type": "Ready", "status": "True", "reason": "Running", "message": "", "lastTransitionTime": TIME}
 
@@ -141,6 +142,7 @@ def test_two_writers_of_one_status_do_not_overwrite_each_other(api):
         ("StreamJob", {"startFrom": {"latest": {"x": 1}}}, "spec.startFrom.latest.x"),
         ("Checkpoint", {"locations": "s3://a/b"}, "spec.locations"),
         ("CheckpointStore", {"allowedNamespaces.selector": {}}, "spec.allowedNamespaces.selector"),
+        ("SourceConnection", {"kafka.security": {"tls": {"insecure": True}}}, "spec.kafka.security.tls.insecure"),
     ],
 )
 def test_an_unknown_field_is_refused_under_strict_validation_and_dropped_without(api, kind, change, path):
@@ -185,6 +187,13 @@ def test_open_objects_keep_what_they_hold(api):
         ("Checkpoint", {"description": "x" * 1025}, "Too long: may not be more than 1024"),
         ("Checkpoint", {"source": "Stop", "origin": {"run": "../" + RUN[3:]}}, "spec.origin.run in body should match"),
         ("CheckpointStore", {"bucket": "UPPER"}, "spec.bucket in body should match"),
+        ("SourceConnection", {"kafka": {}}, "spec.kafka.bootstrapServers: Required value"),
+        ("SourceConnection", {"kafka.bootstrapServers": ["a:1", "a:1"]}, "Duplicate value"),
+        (
+            "SourceConnection",
+            {"kafka.security": {"sasl": {"mechanism": "GSSAPI", "secretRef": {"name": "a"}}}},
+            'supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"',
+        ),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(api, kind, change, words):
@@ -277,6 +286,21 @@ def test_stores_are_listed(kubectl, api):
         "ENDPOINT": "http://minio:9000",
         "READY": "True",
         "REASON": "Checked",
+    }
+
+
+def test_connections_are_listed(kubectl, api):
+    name = f"connection-{api.namespace[-8:]}"
+    status = {"conditions": [READY | {"reason": "Answers"}], "brokers": 3, "clusterId": "abc", "lastChecked": TIME}
+    with_status(api, "SourceConnection", status, name=name)
+    shown = table(kubectl, "srcconn", name)
+    shown.pop("AGE")
+    assert shown == {
+        "NAME": name,
+        "SERVERS": '["kafka:9092"]',
+        "BROKERS": "3",
+        "READY": "True",
+        "REASON": "Answers",
     }
 
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import random
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from demo import check, data, oracle, topic
 from demo.plan import Plan
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 4
@@ -25,38 +19,6 @@ COUNT = 60_000
 KILLS = 4
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def bootstrap(kubectl: Callable[..., Any], kubeconfig: str, kube_namespace: str) -> Iterator[str]:
-    """The demo's own Kafka in a namespace of the test, reached through a forwarded port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    for found in yaml.safe_load_all((ROOT / "manifests/demo/kafka.yaml").read_text(encoding="utf-8")):
-        found["metadata"]["namespace"] = kube_namespace
-        if found["kind"] == "StatefulSet":
-            [container] = found["spec"]["template"]["spec"]["containers"]
-            [advertised] = [entry for entry in container["env"] if entry["name"] == "KAFKA_ADVERTISED"]
-            advertised["value"] = address  # clients come back by the address that Kafka tells them
-        kubectl("apply", "-f", "-", given=found)
-    deadline = time.monotonic() + 120
-    while kubectl("-n", kube_namespace, "get", "pod", "kafka-0", check=False).returncode != 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-    kubectl("-n", kube_namespace, "wait", "pod/kafka-0", "--for=condition=Ready", "--timeout=45s")
-    command = ["kubectl", "--kubeconfig", kubeconfig, "-n", kube_namespace, "port-forward", "pod/kafka-0"]
-    forward = subprocess.Popen(
-        [*command, f"{address.rpartition(':')[2]}:9092"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        assert forward.stdout is not None
-        assert "Forwarding from" in forward.stdout.readline()
-        yield address
-    finally:
-        topic._admin.cache_clear()  # its client would go on calling a Kafka that is gone
-        forward.kill()
-        forward.communicate()
 
 
 def start(bootstrap: str, *more: str) -> subprocess.Popen[str]:

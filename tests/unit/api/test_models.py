@@ -1,5 +1,6 @@
 """The kinds: defaults, round trips, and reading what cannot be believed."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint, CheckpointStatus, Phase
 from penstock.api.pod import ResourceList, ResourceRequirements
 from penstock.api.reading import read
+from penstock.api.source import ADDRESS, SourceConnection
 from penstock.api.store import AllowedNamespaces, CheckpointStore
 from penstock.api.streamjob import DesiredState, Format, OnStop, StreamJob
 from penstock.api.streamjob_status import (
@@ -23,6 +25,7 @@ from penstock.api.streamjob_status import (
     StreamJobStatus,
     TeardownIntent,
 )
+from tests.integration.api.cases import CASES
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 RUN = "0123456789abcdef0123456789abcdef"
@@ -184,6 +187,36 @@ def test_a_store_has_the_documented_defaults():
     assert store is not None
     assert (store.spec.region, store.spec.prefix, store.spec.path_style) == ("us-east-1", "", True)
     assert (store.spec.endpoint, store.spec.credentials) == (None, None)
+
+
+def test_a_connection_has_the_documented_defaults():
+    spec = {"kafka": {"bootstrapServers": ["a:1"], "security": {"tls": {}}}, "allowedNamespaces": {"names": ["air"]}}
+    connection, problems = read(SourceConnection, {"metadata": {"name": "events"}, "spec": spec})
+    assert connection is not None
+    assert problems == ()
+    security = connection.spec.kafka.security
+    assert security.tls is not None
+    assert (security.tls.ca_secret_ref, security.tls.ca_key, security.sasl) == (None, "ca.crt", None)
+    assert connection.spec.allowed_namespaces.allows("air")
+
+
+ADDRESSES = {case.message: case for case in CASES if case.kind == "SourceConnection"}[
+    "spec.kafka.bootstrapServers[] must be host:port"
+]
+
+
+@pytest.mark.parametrize("change", ADDRESSES.accepted, ids=str)
+def test_an_address_of_a_broker(change):
+    assert re.search(ADDRESS, change["kafka.bootstrapServers"][-1])
+
+
+@pytest.mark.parametrize("change", ADDRESSES.refused, ids=str)
+def test_no_address_of_a_broker(change):
+    assert not re.search(ADDRESS, change["kafka.bootstrapServers"][-1])
+
+
+def test_ports():
+    assert [port for port in range(66_000) if re.search(ADDRESS, f"kafka:{port}")] == list(range(1, 65_536))
 
 
 def test_a_store_allows_the_namespaces_that_it_names_or_all():

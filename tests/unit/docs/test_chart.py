@@ -149,6 +149,8 @@ def test_in_the_whole_cluster_there_are_rights_on_what_has_no_namespace_only() -
     assert rights == {
         *(("checkpointstores", verb) for verb in ("get", "list", "watch", "patch")),
         ("checkpointstores/status", "update"),
+        *(("sourceconnections", verb) for verb in ("get", "list", "watch")),
+        ("sourceconnections/status", "update"),
         ("namespaces", "get"),
     }
 

@@ -12,6 +12,7 @@ import yaml
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase
 from penstock.api.reading import read
+from penstock.api.source import SourceConnection
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import JobState
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "charts/penstock/README.md"]
 DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-KINDS = {"StreamJob": StreamJob, "Checkpoint": Checkpoint, "CheckpointStore": CheckpointStore}
+KINDS = {kind.__name__: kind for kind in (StreamJob, Checkpoint, CheckpointStore, SourceConnection)}
 
 _BLOCK = re.compile(r"^(?P<indent> *)```yaml\n(?P<text>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)

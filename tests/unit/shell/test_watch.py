@@ -16,18 +16,19 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from penstock.api import constants
+from penstock.connections import ConnectionKey
 from penstock.kube import resources
 from penstock.kube.resources import Resource
 from penstock.reconcile import JobKey
 from penstock.settings import Settings
-from penstock.shell.watch import watch
+from penstock.shell.watch import Key, watch
 
-Key = JobKey | str
 Keys = list[Key]
 SERVED = (
     resources.STREAM_JOBS,
     resources.CHECKPOINTS,
     resources.STORES,
+    resources.SOURCE_CONNECTIONS,
     resources.NAMESPACES,
     resources.PODS,
     resources.SERVICES,
@@ -213,6 +214,15 @@ async def test_a_store_brings_up_itself_and_the_jobs_that_name_it(watching):
         await keys(seen, "main")
 
 
+async def test_a_connection_brings_up_itself_and_no_store_of_its_name(watching):
+    async with watching() as (api, seen):
+        for event in ("ADDED", "MODIFIED", "DELETED"):
+            api.put(resources.SOURCE_CONNECTIONS, "main", event)
+            await until(lambda: bool(seen))
+            assert seen == [ConnectionKey("main")]
+            seen.clear()
+
+
 async def test_the_whole_cluster_is_watched_by_default(watching):
     async with watching() as (api, _):
         assert api.watched["streamjobs"] == "apis/penstock.dev/v1alpha1/streamjobs?"
@@ -220,10 +230,11 @@ async def test_the_whole_cluster_is_watched_by_default(watching):
         assert "api/v1/namespaces" not in api.asked  # there is no right to list them
 
 
-async def test_with_namespaces_listed_only_stores_are_watched_in_the_whole_cluster(watching):
-    """No right on the whole cluster is needed but that on CheckpointStores."""
+async def test_with_namespaces_listed_only_what_has_none_is_watched_in_the_whole_cluster(watching):
+    """No right on the whole cluster is needed but those on CheckpointStores and SourceConnections."""
     async with watching("flights") as (api, seen):
-        assert api.watched.pop("checkpointstores") == "apis/penstock.dev/v1alpha1/checkpointstores?"
+        for plural in ("checkpointstores", "sourceconnections"):
+            assert api.watched.pop(plural) == f"apis/penstock.dev/v1alpha1/{plural}?"
         assert [path for path in api.watched.values() if "/namespaces/flights/" not in path] == []
         api.put(resources.STREAM_JOBS, "flights")
         await keys(seen, FLIGHTS)

@@ -1,0 +1,104 @@
+"""From a SourceConnection and its Secrets to how its broker is reached."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from penstock.api.source import SourceConnection
+from penstock.brokers import access_of, open_kafka
+from penstock.errors import Refused, RetryLater
+from penstock.source.access import Access, Login
+from tests.unit.builders import NAMESPACE, connection_manifest
+from tests.unit.fakes import FakeKube, Manifest
+
+OWN = "penstock-system"
+LOGIN = {"username": "me", "password": "not-to-be-seen"}
+SASL = {"mechanism": "SCRAM-SHA-512", "secretRef": {"name": "login"}}
+TLS = {"caSecretRef": {"name": "authority"}}
+
+
+def secret(name: str, data: dict[str, str | bytes], namespace: str = OWN) -> Manifest:
+    encoded = {
+        key: base64.b64encode(each if isinstance(each, bytes) else each.encode()).decode() for key, each in data.items()
+    }
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": encoded}
+
+
+async def access(kube: FakeKube, **security: Any) -> Access:
+    connection = SourceConnection.model_validate(connection_manifest(security=security))
+    api: Any = kube
+    return await access_of(api, OWN, connection)
+
+
+async def test_without_security_no_secret_is_read():
+    kube = FakeKube()
+    assert await access(kube) == Access(("kafka-0.kafka.svc:9092",))
+    assert kube.calls == []
+
+
+async def test_with_tls_alone_the_machine_says_whom_to_trust():
+    kube = FakeKube()
+    assert await access(kube, tls={}) == Access(("kafka-0.kafka.svc:9092",), tls=True)
+    assert kube.calls == []
+
+
+@pytest.mark.parametrize("key", ["ca.crt", "root.pem"])
+async def test_authorities(key):
+    found = await access(FakeKube(secret("authority", {key: "PEM\n"})), tls=TLS | {"caKey": key})
+    assert (found.tls, found.authorities) == (True, "PEM")
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+async def test_a_login(mechanism):
+    found = await access(FakeKube(secret("login", dict(LOGIN))), sasl=SASL | {"mechanism": mechanism})
+    assert found.login == Login(mechanism, "me", "not-to-be-seen")
+
+
+@pytest.mark.parametrize("security", [{"sasl": SASL}, {"tls": TLS}], ids=["login", "authorities"])
+async def test_the_secret_is_that_of_the_operators_own_namespace(security):
+    elsewhere = (secret("login", dict(LOGIN), NAMESPACE), secret("authority", {"ca.crt": "PEM"}, NAMESPACE))
+    with pytest.raises(Refused, match=r"spec\.kafka\.security\..*: no Secret \w+ in penstock-system") as refused:
+        await access(FakeKube(*elsewhere), **security)
+    assert refused.value.reason == "SecretNotFound"
+
+
+INCOMPLETE: dict[str, dict[str, str | bytes]] = {
+    "nothing": {},
+    "one key": {"username": "me"},
+    "an empty key": LOGIN | {"password": ""},
+    "only a line end": LOGIN | {"password": "\n"},
+    "no text": LOGIN | {"password": b"\xff\xfe-not-to-be-seen"},
+}
+
+
+@pytest.mark.parametrize("data", INCOMPLETE.values(), ids=INCOMPLETE)
+async def test_a_login_that_is_not_whole(data):
+    with pytest.raises(Refused, match="it needs username and password") as refused:
+        await access(FakeKube(secret("login", data)), sasl=SASL)
+    assert refused.value.reason == "SecretIncomplete"
+    assert "not-to-be-seen" not in str(refused.value)
+
+
+async def test_authorities_under_another_key_are_none():
+    with pytest.raises(Refused, match=r"Secret authority has no text in key ca\.crt") as refused:
+        await access(FakeKube(secret("authority", {"tls.crt": "PEM"})), tls=TLS)
+    assert refused.value.reason == "SecretIncomplete"
+
+
+async def test_an_api_server_that_does_not_answer():
+    kube = FakeKube(secret("login", dict(LOGIN)))
+
+    def fail(*_: str) -> None:
+        raise RetryLater("time-out")
+
+    kube.before = fail
+    with pytest.raises(RetryLater):
+        await access(kube, sasl=SASL)
+
+
+async def test_a_client_is_opened_and_connects_to_nothing_by_itself():
+    async with open_kafka(Access(("127.0.0.1:1",))) as kafka:
+        assert type(kafka).__name__ == "Kafka"
