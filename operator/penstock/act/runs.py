@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penstock import names
 from penstock.act.jobs import job_of
+from penstock.api.streamjob_status import StartedFrom
 from penstock.build import run as build
 from penstock.build.account import flink_account, holds
 from penstock.build.context import RunContext
@@ -118,4 +119,5 @@ def _context(world: World, observed: Observed, effect: ApplyRun) -> RunContext:
         started_from=effect.started_from,
         operator_image=world.settings.image,
         default_images=world.settings.flink_images,
+        replay=StartedFrom.model_validate_json(effect.started_from).replay if effect.started_from else None,
     )
