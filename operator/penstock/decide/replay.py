@@ -25,6 +25,7 @@ from penstock.model import JobListing, Observed, StoredState
 
 TOO_SHORT = "SourceRetentionTooShort"
 _FIELD = "spec.startFrom.replay"
+_NONE = timedelta()
 
 
 def begin(job: StreamJob, wish: ReplayWish, now: datetime) -> StartedFrom | Refusal:
@@ -33,14 +34,13 @@ def begin(job: StreamJob, wish: ReplayWish, now: datetime) -> StartedFrom | Refu
     A job that runs has to be stopped for it. So that it is not stopped in vain, the replay must be possible at the end
     of a stop, too.
     """
-    moments = [now] if live_run(job) is None else [now, now + _longest_stop(job.spec)]
-    replays: list[Replay] = []
-    for moment in moments:
-        decided = _decided(job.spec, wish, moment)
-        if isinstance(decided, Refusal):
-            return decided
-        replays.append(decided)
-    replay = replays[0]
+    stop = _NONE if live_run(job) is None else _longest_stop(job.spec)
+    replay = _decided(job.spec, wish, now, stop)
+    later = _decided(job.spec, wish, now + stop, stop)
+    if isinstance(replay, Refusal):
+        return replay
+    if isinstance(later, Refusal):
+        return later
     reads = f"the sources are read from {format_time(replay.source_start)} on"
     return StartedFrom(
         kind=StartKind.REPLAY,
@@ -98,7 +98,7 @@ def _longest_stop(spec: StreamJobSpec) -> timedelta:
     return timedelta(milliseconds=parse_duration(spec.checkpoints.timeout)) + SAVEPOINT_GRACE + TEARDOWN_LIMIT
 
 
-def _decided(spec: StreamJobSpec, wish: ReplayWish, now: datetime) -> Replay | Refusal:
+def _decided(spec: StreamJobSpec, wish: ReplayWish, now: datetime, spare: timedelta) -> Replay | Refusal:
     """The wish in absolute times, or why it cannot be had."""
     try:
         start = wish.begins(now)
@@ -115,26 +115,40 @@ def _decided(spec: StreamJobSpec, wish: ReplayWish, now: datetime) -> Replay | R
     source_start, on_gap = max(start - lookback, EPOCH), wish.on_gap or OnGap.REFUSE
     replay = Replay(output_from=start, source_start=source_start, to=wish.to, on_gap=on_gap)
     if replay.to is not None and replay.to <= replay.output_from:
-        first = format_time(replay.output_from)
-        return Refusal("NothingToReplay", f"{_FIELD}.to: {format_time(replay.to)} must be later than from, {first}")
-    gaps = list(_gaps(spec, replay, now))
+        end = format_time(replay.to)
+        return Refusal(
+            "NothingToReplay", f"{_FIELD}.to: {end} must be later than from, {wish.since}; write a later one"
+        )
+    gaps = list(_gaps(spec, replay, now, spare))
     if gaps and on_gap is OnGap.REFUSE:
         return Refusal(TOO_SHORT, "; ".join(gaps))
     return replay
 
 
-def _gaps(spec: StreamJobSpec, replay: Replay, now: datetime) -> Iterator[str]:
-    """What sources are known not to hold any more."""
+def _gaps(spec: StreamJobSpec, replay: Replay, now: datetime, spare: timedelta = _NONE) -> Iterator[str]:
+    """What sources are known not to hold any more. No words of it change as time goes by: they stand in a condition.
+
+    Args:
+        spec: what declares the sources.
+        replay: what is to be read.
+        now: when reading begins.
+        spare: so much later it may begin.
+    """
+    behind = replay.output_from - replay.source_start
+    lookback = f" and its look-back of {_text(behind)}" if behind else ""
     for source in spec.sources:
         if source.generic is None:
             continue
         kept = timedelta(milliseconds=parse_duration(source.generic.retention))
         if now - replay.source_start > kept:
-            behind = replay.output_from - replay.source_start
-            lookback = format_duration(int(behind.total_seconds() * 1000))
+            most = kept - behind - spare
+            instead = f"a {_FIELD}.from of at most {_text(most)} ago" if most > _NONE else "a shorter look-back"
             yield (
-                f"spec.sources[{source.name}].generic.retention: {source.name} keeps {source.generic.retention}, and "
-                f"the replay reads from {format_time(replay.source_start)} on (look-back {lookback}); write a "
-                f"{_FIELD}.from that is later than {format_time(now - kept + behind)}, or {_FIELD}.onGap: Warn to do "
-                "without what is gone"
+                f"spec.sources[{source.name}].generic.retention: {source.name} keeps {source.generic.retention}, less "
+                f"than the replay{lookback} would read; write {instead}, or {_FIELD}.onGap: Warn to do without what is "
+                "gone"
             )
+
+
+def _text(time: timedelta) -> str:
+    return format_duration(int(time.total_seconds() * 1000))
