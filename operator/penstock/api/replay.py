@@ -20,7 +20,7 @@ class Replay(Model):
     to: Time | None = None
     """Until when; missing: without end."""
     on_gap: OnGap = OnGap.REFUSE
-    """What was said about sources that do not reach back so far."""
+    """What was said about sources that do not reach back so far. Default Refuse."""
 
     def __str__(self) -> str:
         """For people."""
