@@ -1,14 +1,14 @@
 """What `$` before a `{` means in scripts and arguments: the one grammar. Pure, with the standard library only.
 
 The `$` directly before a `{` are read in pairs, and each pair means one `$`. One that is left over belongs to the `{`:
-`${secret:name/key}` stands for a key of a Secret, `${penstock.…}` is reserved, and any other `${` means itself. So
-`$${` means `${`, and whoever doubles each `$` before a `{` gets the text as it was. No other `$` is special.
+`${secret:name/key}` stands for a key of a Secret, `${penstock.…}` for a constant of the run, and any other `${` means
+itself. So `$${` means `${`, and whoever doubles each `$` before a `{` gets the text as it was. No other `$` is special.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 VARIABLE = "PENSTOCK_SECRET_"
@@ -44,8 +44,13 @@ class Placeholder:
 
     @property
     def is_reserved(self) -> bool:
-        """Whether it is one of Penstock's own, of which there are none yet."""
+        """Whether it is one of Penstock's own."""
         return self.words.startswith("${penstock.")
+
+    @property
+    def constant(self) -> str | None:
+        """The name of the constant that it stands for, `penstock.…`, be there one or not; None when it is no such."""
+        return self.words[2:-1] if self.is_reserved and self.words.endswith("}") else None
 
     @property
     def secret(self) -> SecretKey | None:
@@ -64,6 +69,20 @@ def parts(text: str) -> Iterator[str | Placeholder]:
         yield found["brace"] or Placeholder(found["words"], found.start("words"))
         end = found.end()
     yield text[end:]
+
+
+def with_constants(text: str, values: Mapping[str, str]) -> str:
+    """The text as it is written, but with the value of each `${penstock.…}` that has one.
+
+    All else stays as it is written, for `substitute` to read. A value must neither begin with `{` nor hold a `$`.
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        value = values.get(Placeholder(found["words"] or "", 0).constant or "")
+        # The pairs before it are read here: with the `{` gone, nobody would take them for pairs any more.
+        return found.group() if value is None else "$" * (len(found["pairs"]) // 2) + value
+
+    return _DOLLARS.sub(replaced, text)
 
 
 def substitute(text: str, value: Callable[[SecretKey], str], plain: Callable[[str], str] = str) -> str:

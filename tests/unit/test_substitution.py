@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from penstock.substitution import Placeholder, SecretKey, is_plain, parts, substitute, variables
+from penstock.substitution import Placeholder, SecretKey, is_plain, parts, substitute, variables, with_constants
 
 PASSWORD = SecretKey("db", "password")
 FAST = settings(max_examples=300, deadline=None, derandomize=True)
@@ -144,3 +144,51 @@ def test_each_key_has_one_variable_in_the_order_of_their_places():
 def test_a_text_of_dollars_is_read_quickly():
     assert is_plain("$" * 262_144)
     assert len(list(parts("${secret:" * 30_000))) > 0
+
+
+# ---------------------------------------------------------------- constants
+
+CONSTANTS = {"penstock.a": "1 000", "penstock.b.c-d": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("'${penstock.a}'", "'1 000'"),
+        ("${penstock.a}${penstock.b.c-d}", "1 000x"),
+        ("$$${penstock.a}", "$1 000"),
+        ("$$$$${penstock.a}", "$$1 000"),
+        ("$${penstock.a}", "$${penstock.a}"),
+        ("$$$${penstock.a}", "$$$${penstock.a}"),
+        ("${penstock.a}{", "1 000{"),
+        ("${penstock.unknown}", "${penstock.unknown}"),
+        ("${penstock.a", "${penstock.a"),
+        ("${penstock.ax", "${penstock.ax"),
+        ("${penstock.a }", "${penstock.a }"),
+        ("$$${secret:db/password} $${x} $$ ${penstock.a}", "$$${secret:db/password} $${x} $$ 1 000"),
+        ("", ""),
+    ],
+)
+def test_constants_are_put_in_and_all_else_stays_as_it_is_written(text, written):
+    assert with_constants(text, CONSTANTS) == written
+
+
+both = ["${penstock.a}", "${penstock.b.c-d}", "${penstock.x}", "${secret:db/password}", "$", "$$", "${", "{", "}", "a"]
+
+
+@given(st.lists(st.sampled_from(both), max_size=12).map("".join))
+@example("$" * 5 + "{penstock.a}{secret:db/password}")
+@settings(max_examples=500, deadline=None, derandomize=True)
+def test_a_text_in_two_steps_means_what_it_means_in_one(text):
+    meant = ""
+    for part in parts(text):
+        if isinstance(part, Placeholder):
+            meant += "<>" if part.secret else CONSTANTS.get(part.constant or "", part.words)
+        else:
+            meant += part
+    assert substitute(with_constants(text, CONSTANTS), lambda _: "<>") == meant
+
+
+def test_a_huge_text_of_constants_is_read_quickly():
+    assert with_constants("${penstock." * 20_000, CONSTANTS) == "${penstock." * 20_000
+    assert with_constants("$" * 262_144 + "{", CONSTANTS).endswith("{")

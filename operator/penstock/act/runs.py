@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from penstock import names
 from penstock.act.jobs import job_of
+from penstock.api.replay import Replay
 from penstock.build import run as build
 from penstock.build.account import flink_account, holds
 from penstock.build.context import RunContext
@@ -118,4 +121,11 @@ def _context(world: World, observed: Observed, effect: ApplyRun) -> RunContext:
         started_from=effect.started_from,
         operator_image=world.settings.image,
         default_images=world.settings.flink_images,
+        replay=_replay(effect.started_from),
     )
+
+
+def _replay(started_from: str) -> Replay | None:
+    """Of the StartedFrom that the run's Job keeps, so that the two never differ."""
+    told = json.loads(started_from or "{}").get("replay")
+    return Replay.model_validate(told) if told is not None else None

@@ -50,7 +50,10 @@ def dump(model: Model) -> dict[str, Any]:
 
 
 def _whole_seconds_utc(time: datetime) -> datetime:
-    return time.astimezone(UTC).replace(microsecond=0)
+    try:
+        return time.astimezone(UTC).replace(microsecond=0)
+    except OverflowError as error:  # the first and the last day that there are, in another zone
+        raise ValueError(f"{time.isoformat()} is not a time in UTC") from error
 
 
 def format_time(time: datetime) -> str:

@@ -11,6 +11,7 @@ from penstock.api.conditions import Conditions
 from penstock.api.crd import LIST_ATOMIC, Column, Resource, Rule, list_map, rules
 from penstock.api.duration import Duration, at_least_a_second
 from penstock.api.meta import ObjectMeta
+from penstock.api.replay import Replay
 from penstock.api.streamjob import Format
 from penstock.api.streamjob_status import LastError
 
@@ -52,12 +53,14 @@ class JobRef(Model):
 
 
 class Origin(Model):
-    """Where a checkpoint that no user asked for comes from. Paths are made of it, so it holds nothing but ids."""
+    """Where a checkpoint that no user asked for comes from. Paths are made of its ids."""
 
     run: str = Field(max_length=32, pattern=r"^[0-9a-f]{32}$")
     """The run (Flink's job id, 32 hex digits) that wrote it. Required."""
     checkpoint_id: int | None = Field(default=None, ge=0)
     """Flink's number of it within the run. Default: not known yet."""
+    replay: Replay | None = None
+    """Of one of Flink's own: the replay that its run is of the line of. Default: of none."""
 
 
 def _kept(field: str) -> Rule:
@@ -199,6 +202,8 @@ class CheckpointStatus(Model):
     """Flink's number of it within the run."""
     job_version: int | None = None
     """The job version that ran."""
+    replay: Replay | None = None
+    """The replay whose state it holds: who starts from it goes on with that. Missing: of none."""
     trigger_time: Time | None = None
     """When Flink was asked."""
     completion_time: Time | None = None

@@ -37,8 +37,17 @@ def _checked(text: str) -> str:
     return text
 
 
-# Kept as the user wrote it. A field of this type carries `at_least_a_second`.
+# Kept as the user wrote it. A field of this type carries `at_least_a_second` or `a_duration`.
 Duration = Annotated[str, Field(min_length=2, max_length=MAX_LENGTH), AfterValidator(_checked)]
+
+
+def _format(field: str) -> Rule:
+    return Rule(f"self.matches('{PATTERN}')", f"{field} is not a duration; write for example 30s, 10m or 1h30m")
+
+
+def a_duration(field: str) -> dict[str, Any]:
+    """The CEL rule of a duration that may be 0s."""
+    return rules(_format(field))
 
 
 def at_least_a_second(field: str) -> dict[str, Any]:
@@ -47,7 +56,7 @@ def at_least_a_second(field: str) -> dict[str, Any]:
     The format is a rule too, not a pattern: its message says what to write, and the second rule can wait for it.
     """
     return rules(
-        Rule(f"self.matches('{PATTERN}')", f"{field} is not a duration; write for example 30s, 10m or 1h30m"),
+        _format(field),
         Rule(
             f"!self.matches('{PATTERN}') || duration(self) >= duration('1s')",
             f"{field} must be at least 1s; write for example 10s",

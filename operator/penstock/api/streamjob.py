@@ -6,12 +6,14 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from penstock.api import constants
-from penstock.api.base import Empty, Model, NameRef, ObjectName, Time
-from penstock.api.crd import LIST_ATOMIC, LIST_SET, Column, Resource, Rule, rules
+from penstock.api.base import Empty, Model, ObjectName
+from penstock.api.crd import LIST_ATOMIC, Column, Resource, Rule, list_map, rules
 from penstock.api.cron import CRON_MAX_LENGTH, CRON_PATTERN, ZONE_MAX_LENGTH, ZONE_PATTERN
 from penstock.api.duration import Duration, at_least_a_second
 from penstock.api.meta import ObjectMeta
 from penstock.api.pod import JobManager, PodTemplate, TaskManager
+from penstock.api.sources import JobSource
+from penstock.api.start_from import StartFrom
 from penstock.api.streamjob_status import StreamJobStatus
 
 
@@ -92,7 +94,8 @@ class SqlJob(Model):
 
     script: str = Field(min_length=1, max_length=262144)
     """SQL statements, each ended by a semicolon; at most 256 KiB. ${secret:name/key} within a string literal is the
-    value of that key of a Secret of the job's namespace. ${penstock.name} is reserved, $${ means ${. Required."""
+    value of that key of a Secret of the job's namespace, ${penstock.name} what this start is: where the sources begin
+    and which output is wanted. $${ means ${. Required."""
 
 
 class JarJob(Model):
@@ -115,7 +118,8 @@ class JarJob(Model):
         default=(), max_length=256, json_schema_extra=LIST_ATOMIC
     )
     """Arguments of main. ${secret:name/key} is the value of that key of a Secret of the job's namespace; everything
-    else stands in the pod's command as it is. ${penstock.name} is reserved, $${ means ${. Default: none."""
+    else stands in the pod's command as it is. ${penstock.name} is what this start is: where the sources begin and which
+    output is wanted. $${ means ${. Default: none."""
 
 
 class Job(Model):
@@ -142,43 +146,6 @@ class IfUnhealthy(StrEnum):
 
     ROLL_BACK = "RollBack"
     KEEP = "Keep"
-
-
-class Override(StrEnum):
-    """What a start would be refused for."""
-
-    NOT_WHOLE = "NotWhole"  # files of what is started from are missing, or its _metadata cannot be read
-    PARALLELISM_TOO_HIGH = "ParallelismTooHigh"  # its state cannot be split into as many parts
-
-
-class AsOf(Model):
-    """A moment in the past."""
-
-    time: Time
-    """RFC 3339 with a time zone, for example 2026-01-31T12:00:00+01:00. Required."""
-
-
-class StartFrom(Model):
-    """From what state the job starts: exactly one of latest, checkpoint, asOf and empty."""
-
-    latest: Empty | None = None
-    """The newest restorable state of this job. The default: write {}."""
-    checkpoint: NameRef | None = None
-    """A Checkpoint of this namespace: of this job, of a deleted one of its name, or of another one (a fork)."""
-    as_of: AsOf | None = None
-    """The newest Present Checkpoint of this job that was complete at that time."""
-    empty: Empty | None = None
-    """No state: write {}."""
-    override: tuple[Override, ...] | None = Field(default=None, max_length=8, json_schema_extra=LIST_SET)
-    """What the start is not to be refused for: NotWhole starts though files are known to be missing, ParallelismTooHigh
-    though its state cannot be split into as many parts; Flink may fail then. Default: none."""
-
-    cel_rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "[has(self.latest), has(self.checkpoint), has(self.asOf), has(self.empty)].exists_one(given, given)",
-            "spec.startFrom needs exactly one of latest: {}, checkpoint: {name: ...}, asOf: {time: ...} and empty: {}",
-        ),
-    )
 
 
 class Retention(Model):
@@ -306,6 +273,11 @@ class StreamJobSpec(Model):
     start_from: StartFrom = Field(default_factory=lambda: StartFrom(latest=Empty()))
     """From what state the job starts; applied once when it changes to anything but latest, and again when
     restartToken changes. Every other start uses latest. Default latest."""
+    window: Duration | None = Field(default=None, json_schema_extra=at_least_a_second("spec.window"))
+    """The longest time over which the query gathers events (window, interval join), for example 1h: how far a replay
+    looks back. Read when a replay begins. Default: none."""
+    sources: tuple[JobSource, ...] = Field(default=(), max_length=32, json_schema_extra=list_map("name"))
+    """What the job reads from, as far as a replay has to know it. Default: nothing is known."""
     restart_token: str = Field(default="", max_length=128)
     """Any string; changing it restarts the job from startFrom. Default empty."""
     on_change: OnChange = Field(default_factory=OnChange)

@@ -12,6 +12,7 @@ from pydantic import Field
 from penstock.api.base import Model, Time
 from penstock.api.conditions import Conditions
 from penstock.api.crd import list_map
+from penstock.api.replay import Replay
 
 
 class JobState(StrEnum):
@@ -45,6 +46,7 @@ class StartKind(StrEnum):
     EMPTY = "Empty"
     CHECKPOINT = "Checkpoint"  # a Checkpoint object's
     RETAINED = "Retained"  # one that was found in the store and has no object
+    REPLAY = "Replay"  # no state, and the sources from a time on
 
 
 class StopReason(StrEnum):
@@ -71,9 +73,9 @@ class StartedFrom(Model):
     """What a run was started from, and why that was chosen."""
 
     kind: StartKind
-    """Empty, Checkpoint, or Retained (found in the store)."""
+    """Empty, Checkpoint, Retained (found in the store), or Replay."""
     text: str = ""
-    """The same for people: the Checkpoint's name, chk-N of a run, or Empty."""
+    """The same for people: the Checkpoint's name, chk-N of a run, Empty, or replay from a time."""
     checkpoint: str | None = None
     """Name of the Checkpoint."""
     location: str | None = None
@@ -86,6 +88,8 @@ class StartedFrom(Model):
     """When it was chosen."""
     reason: str = ""
     """Why it was chosen."""
+    replay: Replay | None = None
+    """The replay that this start begins, or whose state it goes on from; missing: none."""
     confirmed: bool = False
     """Whether Flink has reported that it restored this one."""
 

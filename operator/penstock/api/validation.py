@@ -10,6 +10,8 @@ from penstock.api.cron import cron_problem, zone_problem
 from penstock.api.pod import ResourceRequirements
 from penstock.api.quantity import to_bytes, to_millicores
 from penstock.api.reading import Problem
+from penstock.api.replay import NAMES
+from penstock.api.start_from import KEEP_NON_SOURCE, ReplayState, ReplayWish
 from penstock.api.streamjob import Schedule, StreamJob
 from penstock.substitution import Placeholder, parts
 
@@ -87,6 +89,7 @@ def validate_stream_job(job: StreamJob) -> list[Problem]:
     if spec.job.jar is not None:
         for position, argument in enumerate(spec.job.jar.args):
             problems += _substitutions(f"spec.job.jar.args[{position}]", argument)
+    problems += _replay(spec.start_from.replay)
     problems += _resources("spec.jobManager.resources", spec.job_manager.resources)
     problems += _resources("spec.taskManager.resources", spec.task_manager.resources)
     return problems + schedule_problems(spec.checkpoints.schedule)
@@ -113,14 +116,22 @@ def _configuration(configuration: dict[str, str]) -> Iterator[Problem]:
             yield Problem(f"spec.flink.configuration[{key}]", f"{key} {advice}")
 
 
+def _replay(wish: ReplayWish | None) -> Iterator[Problem]:
+    """What the API server refuses, too; one that was stored before it did must not be taken for something else."""
+    if wish is not None and wish.state is ReplayState.KEEP_NON_SOURCE:
+        field, _, message = KEEP_NON_SOURCE.partition(": ")
+        yield Problem(field, message)
+
+
 def _substitutions(path: str, text: str) -> Iterator[Problem]:
     for part in parts(text):
-        if not isinstance(part, Placeholder) or part.secret is not None:
+        if not isinstance(part, Placeholder) or part.secret is not None or part.constant in NAMES:
             continue
         line = text.count("\n", 0, part.offset) + 1
         itself = f"${part.words} to mean the text itself"
         if part.is_reserved:
-            problem = f"is reserved for Penstock; write {itself}"
+            known = ", ".join(f"${{{name}}}" for name in NAMES)
+            problem = f"is reserved for Penstock, and means nothing; write one of {known}, or {itself}"
         else:
             problem = f"names no key of a Secret; write ${{secret:name/key}}, or {itself}"
         yield Problem(path, f"line {line}: {part.words} {problem}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.api import constants
-from penstock.api.base import format_time
+from penstock.api.base import dump, format_time
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.streamjob import StreamJob
 from penstock.model import CreateCheckpoint
@@ -14,6 +14,7 @@ from penstock.model import CreateCheckpoint
 def operator_made(job: StreamJob, effect: CreateCheckpoint) -> dict[str, Any]:
     """A Checkpoint that no user asked for. It has no owner: it outlives its job."""
     number = {} if effect.checkpoint_id is None else {"checkpointId": effect.checkpoint_id}
+    replay = {} if effect.replay is None else {"replay": dump(effect.replay)}
     return {
         "apiVersion": constants.API_VERSION,
         "kind": "Checkpoint",
@@ -27,7 +28,7 @@ def operator_made(job: StreamJob, effect: CreateCheckpoint) -> dict[str, Any]:
             "jobRef": {"name": job.metadata.name},
             "description": effect.description,
             "source": effect.source,
-            "origin": {"run": effect.run, **number},
+            "origin": {"run": effect.run, **number, **replay},
         },
     }
 
@@ -49,5 +50,6 @@ def note(checkpoint: Checkpoint) -> dict[str, Any]:
         "triggerTime": format_time(status.trigger_time) if status.trigger_time else None,
         "format": status.format.value if status.format else None,
         "flinkVersion": status.flink_version,
+        "replay": dump(status.replay) if status.replay else None,
     }
     return {key: value for key, value in told.items() if value is not None}

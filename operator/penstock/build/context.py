@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from penstock import names
 from penstock.api import constants
 from penstock.api.meta import ObjectMeta
+from penstock.api.replay import Replay, variables
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJobSpec
 from penstock.store.layout import Place
+from penstock.substitution import with_constants
 
 ANNOTATION_VERSION = f"{constants.GROUP}/job-version"
 ANNOTATION_HASH = f"{constants.GROUP}/spec-hash"
@@ -39,6 +41,8 @@ class RunContext:
     operator_image: str
     default_images: dict[str, str]
     """Flink image by Flink version, for jobs that name none."""
+    replay: Replay | None = None
+    """The replay that the run begins or goes on with."""
 
     @property
     def name(self) -> str:
@@ -59,6 +63,18 @@ class RunContext:
     def service_account(self) -> str:
         """The service account of the pods."""
         return self.spec.service_account_name or names.FLINK_SERVICE_ACCOUNT
+
+    @property
+    def script(self) -> str | None:
+        """The SQL script with this run's constants in it, and its secrets as they are written; None without one."""
+        sql = self.spec.job.sql
+        return with_constants(sql.script, variables(self.replay)) if sql is not None else None
+
+    @property
+    def arguments(self) -> list[str]:
+        """The same for a jar's arguments."""
+        jar = self.spec.job.jar
+        return [with_constants(each, variables(self.replay)) for each in jar.args] if jar is not None else []
 
     def labels(self, component: str | None = None) -> dict[str, str]:
         """Labels that find the run's objects, and one component's pods."""

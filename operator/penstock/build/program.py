@@ -1,5 +1,6 @@
 """What the JobManager runs, and how the values of Secrets get into it.
 
+The run's constants (`${penstock.…}`) are in both by then: the context has put them in, no pod has to.
 In scripts `${secret:name/key}` is resolved by an init container (`penstock.render`), in arguments by the kubelet. Both
 take the values from environment variables by `secretKeyRef`, so that no other object than the Secret holds them.
 """
@@ -21,20 +22,17 @@ _WITHOUT_OUTPUT = ["bash", "-c", 'exec "$$@" > /dev/null', "bash"]
 
 def is_rendered(context: RunContext) -> bool:
     """Whether there is a script that must be rendered before Flink can run it."""
-    sql = context.spec.job.sql
-    return sql is not None and not is_plain(sql.script)
+    return context.script is not None and not is_plain(context.script)
 
 
 def script_secrets(context: RunContext) -> list[Manifest]:
     """The environment variables that bring the script's secrets into the pod; no value is in them."""
-    sql = context.spec.job.sql
-    return _references(sql.script) if sql else []
+    return _references(context.script) if context.script is not None else []
 
 
 def argument_secrets(context: RunContext) -> list[Manifest]:
     """The same for a jar's arguments."""
-    jar = context.spec.job.jar
-    return _references(*jar.args) if jar else []
+    return _references(*context.arguments)
 
 
 def command(context: RunContext) -> list[str]:
@@ -60,8 +58,8 @@ def _program(context: RunContext) -> list[str]:
         msg = "spec.job.python is not supported yet"
         raise ValueError(msg)
     entry = ["--job-classname", _literal(job.jar.entry_class)] if job.jar.entry_class else []
-    keys = variables(*job.jar.args)
-    arguments = [substitute(each, lambda key: f"$({keys[key]})", _literal) for each in job.jar.args]
+    keys = variables(*context.arguments)
+    arguments = [substitute(each, lambda key: f"$({keys[key]})", _literal) for each in context.arguments]
     return [*entry, "--jars", _literal(job.jar.uri), *arguments]
 
 

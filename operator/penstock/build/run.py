@@ -58,13 +58,12 @@ def config_map(context: RunContext) -> Manifest:
 
 
 def secret(context: RunContext) -> Manifest:
-    """The script as the user wrote it, with its placeholders: in a Secret, so that fewer may read it than a ConfigMap.
+    """The script with this run's constants, and its secrets as placeholders: fewer may read a Secret than a ConfigMap.
 
     It also stands in the StreamJob and in the ControllerRevision of its version. A jar's arguments are not here but in
     the JobManager's command. What must not be read in any of these belongs into a Secret that `${secret:…}` names.
     """
-    job = context.spec.job
-    data = {"job.sql": job.sql.script} if job.sql else {}
+    data = {"job.sql": context.script} if context.script is not None else {}
     return {
         "apiVersion": "v1",
         "kind": "Secret",

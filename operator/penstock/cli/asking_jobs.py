@@ -1,4 +1,4 @@
-"""`penstock stop`, `start` and `restore`: a change of a StreamJob's spec, as the user, and its end."""
+"""`penstock stop`, `start`, `restore` and `replay`: a change of a StreamJob's spec, as the user, and its end."""
 
 from __future__ import annotations
 
@@ -38,10 +38,32 @@ class Origin:
         return {
             "latest": None,
             "empty": None,
+            "replay": None,
             "checkpoint": {"name": self.checkpoint} if self.checkpoint is not None else None,
             "asOf": {"time": format_time(self.time)} if self.time is not None else None,
             "override": list(self.override) or None,
         }
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a replay reads and puts out; the texts are as the API takes them."""
+
+    since: str
+    to: datetime | None = None
+    lookback: str | None = None
+    on_gap: str | None = None
+
+    def wish(self) -> dict[str, Any]:
+        """As a merge patch of `spec.startFrom`: what else stood there goes, also of an earlier replay."""
+        replay = {
+            "from": self.since,
+            "to": format_time(self.to) if self.to is not None else None,
+            "lookback": self.lookback,
+            "onGap": self.on_gap,
+            "state": None,
+        }
+        return dict.fromkeys(("latest", "empty", "checkpoint", "asOf", "override")) | {"replay": replay}
 
 
 async def stop(user: User, name: str, waiting: Waiting) -> str:
@@ -80,11 +102,38 @@ async def restore(user: User, name: str, origin: Origin, waiting: Waiting) -> st
         Refused: there is no such job, the user may not change it, or the operator cannot.
     """
     async with connect(user) as session:
-        job = await stream_job(session, name)
-        # A token of its own: the same value as before is a new wish.
-        spec = {"state": "Running", "startFrom": origin.wish(), "restartToken": uuid.uuid4().hex}
-        await _patch(session, name, spec)
-        return await _running(session, name, job.status.run.id if job.status.run else "", waiting)
+        before = await _begin_from(session, name, origin.wish())
+        return await _running(session, name, before, waiting)
+
+
+async def replay(user: User, name: str, span: Span, waiting: Waiting) -> str:
+    """Have a job read its sources again from a time on; a sentence about what came of it.
+
+    Raises:
+        Refused: there is no such job, the user may not change it, or the operator cannot.
+    """
+    async with connect(user) as session:
+        before = await _begin_from(session, name, span.wish())
+        if span.to is None or not waiting.wait:
+            return await _running(session, name, before, waiting)
+
+        def judge(job: StreamJob) -> Verdict:
+            run = job.status.run
+            new = run is not None and run.id != before
+            return judge_job(job, done=new and _is(job, JobState.FINISHED))
+
+        await follow_job(session, name, judge, waiting.patience)
+        began = (await stream_job(session, name)).status.started_from
+        return f"StreamJob {name} has finished its {began.text if began else 'replay'}"
+
+
+async def _begin_from(session: Session, name: str, wish: dict[str, Any]) -> str:
+    """Have a job start from what is wished for; the run that was there before, empty when none was."""
+    job = await stream_job(session, name)
+    # A token of its own: the same value as before is a new wish.
+    spec = {"state": "Running", "startFrom": wish, "restartToken": uuid.uuid4().hex}
+    await _patch(session, name, spec)
+    return job.status.run.id if job.status.run else ""
 
 
 async def _running(session: Session, name: str, before: str, waiting: Waiting) -> str:

@@ -1,4 +1,4 @@
-"""`penstock stop`, `start` and `restore`."""
+"""`penstock stop`, `start`, `restore` and `replay`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from penstock.cli.options import duration, moment
+from penstock.cli.options import duration, duration_text, moment, moment_or_duration
 from penstock.cli.user import User, user_options
 
 OVERRIDES = ("NotWhole", "ParallelismTooHigh")
@@ -91,3 +91,47 @@ def restore(
     from penstock.cli.asking_jobs import restore as ask  # noqa: PLC0415
 
     click.echo(asyncio.run(ask(user, job, Origin(checkpoint, time, override), Waiting(wait, timeout))))
+
+
+@click.command
+@click.argument("job")
+@click.option(
+    "--from",
+    "since",
+    required=True,
+    callback=moment_or_duration,
+    metavar="TIME|DURATION",
+    help="From when on the output is wanted: RFC 3339 with a zone, or so long ago (24h).",
+)
+@click.option(
+    "--to", callback=moment, metavar="TIME", help="Until when; the job then finishes, and --wait waits for that."
+)
+@click.option(
+    "--lookback",
+    callback=duration_text,
+    metavar="DURATION",
+    help="How long before that the sources begin; without it spec.window says.",
+)
+@click.option("--on-gap", type=click.Choice(["Refuse", "Warn"]), help="What to do when a source does not reach so far.")
+@wait_options
+@user_options
+def replay(
+    *,
+    job: str,
+    since: str,
+    to: datetime | None,
+    lookback: str | None,
+    on_gap: str | None,
+    wait: bool,
+    timeout: timedelta,
+    user: User,
+) -> None:
+    """Start a StreamJob without state, and have it read its sources again from a time on.
+
+    A running one is stopped for it with a savepoint, but only when the sources are not known to lack what is to be
+    read. What you ask for is written into spec.startFrom: a job that comes from Git is changed there.
+    """
+    from penstock.cli.asking_jobs import Span, Waiting  # noqa: PLC0415 - see `user`
+    from penstock.cli.asking_jobs import replay as ask  # noqa: PLC0415
+
+    click.echo(asyncio.run(ask(user, job, Span(since, to, lookback, on_gap), Waiting(wait, timeout))))

@@ -10,7 +10,7 @@ import click
 
 from penstock.cli.checkpoints import checkpoint, describe, list_
 from penstock.cli.inspect import inspect
-from penstock.cli.jobs import restore, start, stop
+from penstock.cli.jobs import replay, restore, start, stop
 from penstock.cli.orphans import orphans
 from penstock.cli.rebuild import adopt, rebuild
 from penstock.cli.verify import verify
@@ -64,6 +64,7 @@ penstock.add_command(inspect)
 penstock.add_command(list_)
 penstock.add_command(orphans)
 penstock.add_command(rebuild)
+penstock.add_command(replay)
 penstock.add_command(restore)
 penstock.add_command(start)
 penstock.add_command(stop)

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import click
 
-from penstock.api.duration import parse_duration
+from penstock.api.base import format_time
+from penstock.api.duration import format_duration, parse_duration
 
 
 def duration(_context: click.Context, _option: click.Parameter, given: str) -> timedelta:
@@ -28,3 +29,20 @@ def moment(_context: click.Context, _option: click.Parameter, given: str | None)
     if found.tzinfo is None:
         raise click.BadParameter(f"{given} has no time zone; write for example {given}Z or {given}+01:00")
     return found
+
+
+def duration_text(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    """A duration as the API takes it."""
+    try:
+        return format_duration(parse_duration(given)) if given is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def moment_or_duration(context: click.Context, option: click.Parameter, given: str) -> str:
+    """A time with a zone, or a duration, as the API takes them."""
+    try:
+        return format_duration(parse_duration(given))
+    except ValueError:
+        found = moment(context, option, given)
+    return format_time(found) if found is not None else ""

@@ -55,6 +55,8 @@ FIELDS: Mapping[str, Change] = {
     "checkpoints.schedule": Change.IGNORED,
     "state": Change.IGNORED,
     "startFrom": Change.IGNORED,
+    "window": Change.IGNORED,
+    "sources": Change.IGNORED,
     "restartToken": Change.IGNORED,
     "onChange": Change.IGNORED,
     "onDelete": Change.IGNORED,

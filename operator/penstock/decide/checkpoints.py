@@ -167,6 +167,7 @@ def _create(draft: Draft, checkpoint: Checkpoint, attempt: int) -> None:
         job_uid=job.metadata.uid,
         run=run.id,
         job_version=run.job_version,
+        replay=draft.status.started_from.replay if draft.status.started_from is not None else None,
         trigger_time=checkpoint.status.trigger_time or draft.now,
         format=checkpoint.spec.format or job.spec.checkpoints.format,
         flink_version=_flink_version(job.spec),

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.api.base import format_time
 from penstock.api.checkpoint import Checkpoint, Phase, Source
-from penstock.api.streamjob import StartFrom, StreamJob
+from penstock.api.replay import Replay
+from penstock.api.start_from import StartFrom
+from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import EndState, StartedFrom, StartKind
-from penstock.decide import health
+from penstock.decide import health, replay
 from penstock.decide.needs import is_being_cleared, live_run, wants_restart
+from penstock.decide.refusal import Refusal
 from penstock.model import Foreign, Observed, StoredState, Unknown
 from penstock.names import short
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why there is nothing to start from, and what to do about it."""
-
-    reason: str
-    message: str
 
 
 def is_due(job: StreamJob) -> bool:
@@ -45,9 +39,11 @@ def wish(job: StreamJob) -> StartFrom:
 
 
 def choose(observed: Observed, wish: StartFrom) -> StartedFrom | Refusal | Unknown:
-    """What a start with this wish starts from. Needs a listing of the store for everything but `empty`."""
+    """What a start with this wish starts from. Needs a listing of the store for all but `empty` and `replay`."""
     if wish.empty is not None:
         return _empty(observed, "spec.startFrom.empty asks for it")
+    if wish.replay is not None and observed.job is not None:
+        return replay.begin(observed.job, wish.replay, observed.now)
     listing = observed.listing
     if listing is None or isinstance(listing, Unknown):
         return listing or Unknown("the store has not been listed in this pass")
@@ -160,8 +156,8 @@ def _latest(observed: Observed, states: tuple[StoredState, ...], *, any_director
             "the last run had completed checkpoints, and the store holds none of them any more: going back further is "
             "yours to say; write spec.startFrom.checkpoint.name, or spec.startFrom.empty: {} to begin without state",
         )
-    if began.kind is StartKind.EMPTY:
-        return _empty(observed, "the last run had started empty and completed no checkpoint")
+    if began.kind in (StartKind.EMPTY, StartKind.REPLAY):
+        return _stateless_again(observed, began)
     again = next((state for state in states if state.location == began.location), None)
     if again is None:
         return Refusal(
@@ -169,7 +165,14 @@ def _latest(observed: Observed, states: tuple[StoredState, ...], *, any_director
             f"the last run completed no checkpoint, and what it had started from ({began.location}) is gone; "
             "write spec.startFrom.checkpoint.name, or spec.startFrom.empty: {} to begin without state",
         )
-    return _from(observed, again, "the last run completed no checkpoint of its own; this is what it had started from")
+    reason = "the last run completed no checkpoint of its own; this is what it had started from"
+    return _from(observed, again, reason, began.replay)
+
+
+def _stateless_again(observed: Observed, began: StartedFrom) -> StartedFrom | Refusal:
+    if began.kind is StartKind.REPLAY and observed.job is not None:
+        return replay.again(observed.job, began, observed.now)
+    return _empty(observed, "the last run had started empty and completed no checkpoint")
 
 
 def _newest_of_all(
@@ -198,7 +201,7 @@ def _empty(observed: Observed, reason: str) -> StartedFrom:
     return StartedFrom(kind=StartKind.EMPTY, text=StartKind.EMPTY.value, time=observed.now, reason=reason)
 
 
-def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom | Refusal:
+def _from(observed: Observed, state: StoredState, reason: str, known: Replay | None = None) -> StartedFrom | Refusal:
     all_of_them = (*observed.checkpoints, *(each.checkpoint for each in observed.foreign))
     owner = next((ckpt for ckpt in all_of_them if ckpt.status.location == state.location), None)
     if owner is not None and is_being_cleared(owner):
@@ -213,4 +216,5 @@ def _from(observed: Observed, state: StoredState, reason: str) -> StartedFrom | 
         run=state.run or None,
         time=observed.now,
         reason=reason,
+        replay=known or replay.of_state(observed, state),
     )

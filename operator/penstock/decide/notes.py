@@ -16,6 +16,7 @@ _NOTED = {
     "format": "format",
     "flinkVersion": "flink_version",
     "triggerId": "trigger_id",
+    "replay": "replay",
 }
 
 

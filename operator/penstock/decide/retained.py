@@ -118,7 +118,9 @@ def _kept(run: Run, flink: FlinkJob) -> list[CheckpointStats]:
 def _create(draft: Draft, run: str, number: int, owner: str = JOB) -> None:
     name = names.retained_checkpoint(draft.job.metadata.name, run, number)
     if not any(ckpt.metadata.name == name for ckpt in draft.observed.checkpoints):
-        draft.act(CreateCheckpoint(name, "Retained", run, "", number), owner)
+        # Always the run of the status: of another one it would have to be looked up.
+        began = draft.status.started_from
+        draft.act(CreateCheckpoint(name, "Retained", run, "", number, began.replay if began else None), owner)
 
 
 def _in_store(draft: Draft, checkpoint: Checkpoint) -> StoredState | Unknown | None:
@@ -173,6 +175,7 @@ def _present(draft: Draft, checkpoint: Checkpoint, told: dict[str, object]) -> N
         phase=Phase.PRESENT,
         checkpoint_id=origin.checkpoint_id if origin else None,
         run=origin.run if origin else None,
+        replay=origin.replay if origin else None,
         job_uid=job.metadata.uid,
         job_version=run.job_version if run is not None and current else None,
         flink_version=job.spec.flink.version if current else None,

@@ -103,7 +103,9 @@ def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
         elif confirmed:
             update["confirmed"] = True
             draft.set(start_attempts=0, next_start_at=None, started_from=began.model_copy(update={"confirmed": True}))
-            draft.say("Normal", "Running", f"run {run.id} is running, from {began.checkpoint or began.kind}")
+            draft.say(
+                "Normal", "Running", f"run {run.id} is running, from {began.checkpoint or began.text or began.kind}"
+            )
     draft.set(run=run.model_copy(update=update))
 
 

@@ -6,13 +6,15 @@ import json
 
 from penstock.api.base import dump
 from penstock.api.checkpoint import Phase
-from penstock.api.streamjob import StartFrom, StreamJob, StreamJobSpec
+from penstock.api.start_from import StartFrom
+from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import Applied, Fallback, JobState, Run, StartedFrom, StartIntent
-from penstock.decide import health, verification
+from penstock.decide import health, replay, verification
 from penstock.decide.change import spec_hash
-from penstock.decide.choice import Refusal, choose
+from penstock.decide.choice import choose
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, start_value, wants_restart
+from penstock.decide.refusal import Refusal
 from penstock.model import ApplyRun, DeleteRun, GrantPermit, Observed, RecordRevision, Unknown
 
 
@@ -71,6 +73,9 @@ def begin(draft: Draft, wish: StartFrom) -> None:
             recorded_at=draft.now,
         ),
     )
+    gap = replay.warning(draft.job, chosen, draft.now)
+    if gap:
+        draft.say("Warning", "SourceRetentionTooShort", f"the replay begins all the same: {gap}")
     draft.wake(0)
 
 
@@ -166,7 +171,7 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
     )
     if intent.rolled_back is not None and intent.rolled_back.time == intent.recorded_at:
         draft.say("Warning", "RolledBack", intent.rolled_back.message)
-    what = began.checkpoint or began.location or "nothing (empty)"
+    what = began.checkpoint or began.location or (began.text if began.replay else "nothing (empty)")
     draft.say("Normal", "Starting", f"version {intent.job_version} starts from {what}: {began.reason}")
     draft.wake(1)
 

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, CheckpointVerification, Phase, Source
 from penstock.api.conditions import ConditionStatus, find_condition
-from penstock.api.streamjob import DesiredState, Override
+from penstock.api.start_from import Override
+from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import StartedFrom
 from penstock.decide import choice, health
-from penstock.decide.choice import Refusal
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, live_run, wants_restart
+from penstock.decide.refusal import Refusal
 from penstock.model import JobListing, Observed
 from penstock.verdict import Verification, Wish
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penstock.api.checkpoint import CheckpointStatus
+from penstock.api.replay import Replay
 from penstock.api.streamjob import StreamJobSpec
 from penstock.api.streamjob_status import StreamJobStatus
 
@@ -85,6 +86,8 @@ class CreateCheckpoint:
     description: str
     checkpoint_id: int | None = None
     """Flink's number of it, when it is there already."""
+    replay: Replay | None = None
+    """Of one of Flink's own: the replay that its run is of the line of."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 RUN = "0123456789abcdef0123456789abcdef"
 TIME = "2026-01-31T12:00:00+01:00"
+REPLAY = {"replay": {"from": TIME, "to": TIME, "lookback": "0s", "onGap": "Warn"}}
 
 BASES: dict[str, dict[str, Any]] = {
     "StreamJob": {
@@ -109,9 +110,10 @@ CASES = (
         "StreamJob",
         "spec.startFrom needs exactly one of",
         accepted=tuple(
-            {"startFrom": each} for each in ({"checkpoint": {"name": "a.b"}}, {"empty": {}}, {"asOf": {"time": TIME}})
+            {"startFrom": each}
+            for each in (REPLAY, {"checkpoint": {"name": "a.b"}}, {"empty": {}}, {"asOf": {"time": TIME}})
         ),
-        refused=({"startFrom": {}}, {"startFrom": {"latest": {}, "empty": {}}}),
+        refused=({"startFrom": {}}, {"startFrom": {"latest": {}, "empty": {}}}, {"startFrom": REPLAY | {"empty": {}}}),
     ),
     Case(
         "StreamJob",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +61,23 @@ async def test_all_objects_of_a_run_the_job_last_and_no_permit():
     before = set(world.kube.objects)
     await carry_out(world, observed, APPLY)
     assert set(world.kube.objects) == before
+
+
+async def test_a_script_has_the_constants_of_its_run():
+    world, observed = with_job()
+    script = "INSERT INTO a SELECT * FROM b WHERE t > TIMESTAMP '${penstock.replay.output-from}';"
+    spec = job(job={"sql": {"script": script}}).spec
+    times = {"outputFrom": "2026-01-30T12:00:00Z", "sourceStart": "2026-01-30T11:00:00Z"}
+    for told, expected in (
+        ("{}", "1970-01-01 00:00:00.000"),
+        (json.dumps({"replay": times}), "2026-01-30 12:00:00.000"),
+    ):
+        await carry_out(world, observed, ApplyRun(RUN, 1, "x", spec, "", told))
+        (secret,) = world.kube.of("Secret").values()
+        assert f"TIMESTAMP '{expected}';" in secret["stringData"]["job.sql"]
+        annotation = world.kube.of("Job")[names.job_manager(JOB, RUN)]["metadata"]["annotations"]
+        assert annotation["penstock.dev/started-from"] == told
+        world, observed = with_job()
 
 
 async def test_an_account_that_is_as_it_should_be_is_not_written_again():

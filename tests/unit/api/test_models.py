@@ -99,7 +99,7 @@ def test_models_are_frozen():
 
 
 def test_an_unknown_field_of_a_newer_version_is_ignored():
-    assert StreamJob.model_validate(minimal(sources=[{"kafka": {}}])) == StreamJob.model_validate(minimal())
+    assert StreamJob.model_validate(minimal(sinks=[{"kafka": {}}])) == StreamJob.model_validate(minimal())
 
 
 INTENTS = [

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from penstock.api.replay import NAMES
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import OWNED_CONFIGURATION, validate_stream_job
 
@@ -52,10 +53,13 @@ def test_every_owned_key_says_what_to_do():
 
 def test_a_reserved_substitution_is_refused_with_its_line_and_how_to_escape_it():
     (problem,) = sql("SELECT 1;\nSELECT '${penstock.start}';")
-    assert problem == (
-        "spec.job.sql.script: line 2: ${penstock.start} is reserved for Penstock; "
-        "write $${penstock.start} to mean the text itself"
+    before, _, after = problem.partition(
+        "${penstock.source.startup-mode}, ${penstock.source.startup-timestamp-millis}, "
     )
+    assert before == (
+        "spec.job.sql.script: line 2: ${penstock.start} is reserved for Penstock, and means nothing; write one of "
+    )
+    assert after.endswith("${penstock.replay.output-to-millis}, or $${penstock.start} to mean the text itself")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +72,20 @@ def test_an_escaped_or_other_text_is_left_alone(script):
 @pytest.mark.parametrize("script", ["$$${penstock.x}", "'${penstock.", "a${penstock.x}b"])
 def test_a_reserved_substitution_is_found_everywhere(script):
     assert len(sql(script)) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_penstock_knows_may_stand_anywhere(name):
+    assert sql(f"a '${{{name}}}' $$${{{name}}}") == []
+    assert problems_of(job={"jar": {"uri": "local:///a.jar", "args": [f"--x=${{{name}}}"]}}) == []
+    assert len(sql(f"${{{name}")) == 1
+    assert len(sql(f"${{{name}x}}")) == 1
+
+
+def test_a_replay_that_keeps_state_is_refused_with_what_to_write():
+    (problem,) = problems_of(startFrom={"replay": {"from": "24h", "state": "KeepNonSource"}})
+    assert problem.startswith("spec.startFrom.replay.state: KeepNonSource is not supported yet; write Discard, or")
+    assert problems_of(startFrom={"replay": {"from": "24h", "state": "Discard"}}) == []
 
 
 def test_arguments_are_checked_too():

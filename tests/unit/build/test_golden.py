@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from penstock.api.base import dump
+from penstock.api.replay import Replay
 from penstock.api.store import CheckpointStore
 from penstock.build import run as build
 from penstock.build.account import flink_account
@@ -70,6 +72,36 @@ JAR_SECRETS: dict[str, Any] = {
 }
 
 
+SQL_REPLAY: dict[str, Any] = {
+    "job": {
+        "sql": {
+            "script": "CREATE TABLE b (x INT) WITH (\n  'password' = '${secret:kafka/password}',\n"
+            "  'scan.startup.mode' = '${penstock.source.startup-mode}',\n"
+            "  'scan.startup.timestamp-millis' = '${penstock.source.startup-timestamp-millis}',\n"
+            "  'scan.bounded.mode' = '${penstock.source.bounded-mode}',\n"
+            "  'scan.bounded.timestamp-millis' = '${penstock.source.bounded-timestamp-millis}');\n"
+            "INSERT INTO a SELECT * FROM b WHERE x > TIMESTAMP '${penstock.replay.output-from}'\n"
+            "  AND x <= TIMESTAMP '${penstock.replay.output-to}' AND y = '$${penstock.replay.output-to}';"
+        }
+    }
+}
+JAR_REPLAY: dict[str, Any] = {
+    "job": {
+        "jar": {
+            "uri": "local:///opt/flink/usrlib/job.jar",
+            "args": [
+                "--from=${penstock.replay.output-from-millis}",
+                "--to=$$${penstock.replay.output-to-millis}",
+                "$${penstock.replay.output-to}",
+            ],
+        }
+    }
+}
+REPLAY = Replay.model_validate(
+    {"outputFrom": "2026-01-30T12:00:00Z", "sourceStart": "2026-01-30T11:00:00Z", "to": "2026-01-31T00:00:00Z"}
+)
+
+
 def context(spec: dict[str, Any] | None = None, **more: Any) -> RunContext:
     stream_job = job(**(spec or {}))
     store = more.pop("store", {})
@@ -85,6 +117,7 @@ def context(spec: dict[str, Any] | None = None, **more: Any) -> RunContext:
         started_from=json.dumps({"kind": "Empty"}),
         operator_image="penstock.dev/operator:test",
         default_images={"2.3": "flink:2.3"},
+        replay=more.pop("replay", None),
     )
 
 
@@ -106,6 +139,13 @@ CASES = {
     ),
     "sql-secrets": lambda: everything(context(SQL_SECRETS)),
     "jar-secrets": lambda: everything(context(JAR_SECRETS)),
+    "sql-replay": lambda: build.lasting(context(SQL_REPLAY, replay=REPLAY)),
+    "jar-replay": lambda: build.lasting(context(JAR_REPLAY, replay=REPLAY)),
+    "jar-without-replay": lambda: build.lasting(context(JAR_REPLAY)),
+    "replay-checkpoints": lambda: [
+        operator_made(job(), CreateCheckpoint("flights-chk-7", "Retained", RUN, "", 7, REPLAY)),
+        note(checkpoint(phase="Creating", status={"replay": dump(REPLAY)})),
+    ],
     "stop-checkpoint": lambda: [operator_made(job(), STOP), note(checkpoint(phase="Creating", description="x"))],
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from penstock.api.streamjob import Override
+from penstock.api.start_from import Override
 from penstock.cli import following
 from penstock.cli import main as cli
 from penstock.cli.jobs import OVERRIDES
@@ -175,6 +175,90 @@ def test_restore_as_of_a_time_with_an_override(make: Make) -> None:
     assert desk.job["spec"]["startFrom"] == {"asOf": {"time": "2026-01-31T11:00:00Z"}, "override": ["NotWhole"]}
 
 
+def test_restore_takes_a_replay_that_stood_there_away(make: Make) -> None:
+    desk = make(None, job(live(), startFrom={"replay": {"from": "24h"}}))
+    assert desk.run("restore", "flights", "--from", "before").exit_code == 0
+    assert desk.job["spec"]["startFrom"] == {"checkpoint": {"name": "before"}}
+
+
+# ---------------------------------------------------------------- replay
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        (["--from", "24h"], {"from": "24h"}),
+        (["--from", "90m"], {"from": "1h30m"}),
+        (["--from", "2026-01-31T12:00:00+01:00"], {"from": "2026-01-31T11:00:00Z"}),
+        (
+            ["--from", "24h", "--to", "2026-01-31T12:00:00Z", "--lookback", "0s", "--on-gap", "Warn"],
+            {"from": "24h", "to": "2026-01-31T12:00:00Z", "lookback": "0s", "onGap": "Warn"},
+        ),
+    ],
+)
+def test_replay_writes_what_was_said_and_no_defaults(make: Make, given: list[str], written: Manifest) -> None:
+    """Nothing stays of what stood there, be it another replay."""
+    old = {"from": "1h", "to": "2026-01-30T12:00:00Z", "lookback": "5m", "onGap": "Warn", "state": "Discard"}
+    for stood in ({"checkpoint": {"name": "before"}, "override": ["NotWhole"]}, {"replay": old}):
+        desk = make(None, job(live(), startFrom=stood, state="Stopped"))
+        done = desk.run("replay", "flights", *given)
+        assert (done.exit_code, done.stdout) == (0, "StreamJob flights is to run\n")
+        assert (desk.job["spec"]["startFrom"], desk.job["spec"]["state"]) == ({"replay": written}, "Running")
+        assert len(desk.job["spec"]["restartToken"]) == 32
+
+
+def replayed(state: str) -> Act:
+    """A new run, of a replay, that has come to this state."""
+
+    def act(stored: Manifest) -> None:
+        run = stored["status"]["run"] | {"id": "e" * 32}
+        began = {"kind": "Replay", "text": "replay from 2026-01-30T12:00:00Z", "time": "2026-01-31T12:00:00Z"}
+        settle(state, run=run, startedFrom=began)(stored)
+
+    return act
+
+
+def test_replay_waits_until_it_runs(make: Make) -> None:
+    done = make(replayed("Running")).run("replay", "flights", "--from", "24h", "--wait")
+    said = "StreamJob flights runs, started from replay from 2026-01-30T12:00:00Z\n"
+    assert (done.exit_code, done.stdout) == (0, said)
+
+
+@pytest.mark.parametrize(("state", "code"), [("Finished", 0), ("Running", 3)])
+def test_a_backfill_is_waited_for_to_its_end(make: Make, state: str, code: int) -> None:
+    given = ["--from", "24h", "--to", "2026-01-31T11:00:00Z", "--wait", "--timeout", "200ms"]
+    done = make(replayed(state)).run("replay", "flights", *given)
+    said = "StreamJob flights has finished its replay from 2026-01-30T12:00:00Z\n" if code == 0 else ""
+    assert (done.exit_code, done.stdout) == (code, said)
+
+
+def test_a_run_that_had_finished_before_does_not_count(make: Make) -> None:
+    given = ["--from", "24h", "--to", "2026-01-31T11:00:00Z", "--wait", "--timeout", "100ms"]
+    assert make(settle("Finished"), job(ended("FINISHED"))).run("replay", "flights", *given).exit_code == 3
+
+
+def test_replay_says_why_it_is_refused(make: Make) -> None:
+    done = make(stall("TimeInTheFuture", "it has not come yet")).run("replay", "flights", "--from", "1h", "--wait")
+    assert (done.exit_code, "TimeInTheFuture: it has not come yet" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([], "--from"),
+        (["--from", "yesterday"], "is no time"),
+        (["--from", "2026-01-31T12:00:00"], "has no time zone"),
+        (["--from", "1h", "--to", "1h"], "is no time"),
+        (["--from", "1h", "--lookback", "a day"], "is not a duration"),
+        (["--from", "1h", "--on-gap", "Ignore"], "Ignore"),
+    ],
+)
+def test_a_wrong_replay_is_said_before_anything_is_asked(make: Make, given: list[str], words: str) -> None:
+    desk = make()
+    done = desk.run("replay", "flights", *given)
+    assert (done.exit_code, words in done.stderr, desk.kube.calls) == (2, True, [])
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -191,7 +275,9 @@ def test_wrong_usage_is_said_before_anything_is_asked(make: Make, given: list[st
     assert (done.exit_code, words in done.stderr, desk.kube.calls) == (2, True, [])
 
 
-@pytest.mark.parametrize("command", [["stop"], ["start"], ["restore", "--from", "a"], ["checkpoint"]])
+@pytest.mark.parametrize(
+    "command", [["stop"], ["start"], ["restore", "--from", "a"], ["replay", "--from", "1h"], ["checkpoint"]]
+)
 def test_a_job_that_is_not_there(make: Make, command: list[str]) -> None:
     done = make().run(command[0], "other", *command[1:])
     assert (done.exit_code, done.stderr) == (1, f"penstock: there is no StreamJob other in namespace {NAMESPACE}\n")

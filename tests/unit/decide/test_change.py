@@ -68,6 +68,10 @@ CHANGES: list[tuple[dict[str, Any], str, Change]] = [
 IGNORED: list[dict[str, Any]] = [
     {"state": "Stopped"},
     {"startFrom": {"empty": {}}},
+    {"startFrom": {"replay": {"from": "24h", "to": "2026-01-31T12:00:00Z", "lookback": "1h", "onGap": "Warn"}}},
+    {"window": "1h"},
+    {"sources": [{"name": "events", "generic": {"retention": "168h"}}]},
+    {"sources": [{"name": "events", "kafka": {"connection": "main", "topics": ["events"]}}]},
     {"restartToken": "x"},
     {"onDelete": {"checkpoints": "Delete"}},
     {"checkpoints": {"onStop": "LatestCheckpoint", "onUpgrade": "Stateless", "ifSavepointFails": "LatestCheckpoint"}},

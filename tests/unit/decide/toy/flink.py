@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from penstock import model
+from penstock.api.replay import Replay
 from penstock.errors import Refused, RetryLater
 from penstock.flink.answers import (
     CheckpointStats,
@@ -82,14 +83,17 @@ class FlinkSide(StoreSide):
             raise Refused("already reached another terminal state", "FlinkRefused", 409)
         self._end(self.runs[effect.run], "CANCELED")
 
-    def _started(self, location: str) -> Process:
+    def _started(self, location: str, replay: Replay | None) -> Process:
         if not location:
-            return Process()
+            return Process(replay=replay)
         file = self.store.get(f"{PLACE.key_of(location)}/_metadata")
         if file is None:
             self.violations.append(f"a run was started from {location}, where nothing is")
             return Process("FAILED")
-        return Process(value=file.value, number=file.number, restored=Restored(file.number, location, savepoint=True))
+        if file.replay != replay:
+            self.violations.append(f"{location} is of {file.replay}, and was started from with {replay}")
+        restored = Restored(file.number, location, savepoint=True)
+        return Process(replay=replay, value=file.value, number=file.number, restored=restored)
 
     def _job(self, run: str, deployed: Deployed, process: Process) -> None:
         process.operations = {
@@ -140,7 +144,7 @@ class FlinkSide(StoreSide):
         millis = int(self.now.timestamp() * 1000)
         head = PLACE.key_of(location)
         self.store[f"{head}/file-1"] = File(self.now)
-        self.store[f"{head}/_metadata"] = File(self.now, process.number, process.value)
+        self.store[f"{head}/_metadata"] = File(self.now, process.number, process.value, replay=process.replay)
         done = CheckpointStats(
             process.number, "COMPLETED", savepoint, location, millis - 200, millis, 200, 1000, discarded=False
         )

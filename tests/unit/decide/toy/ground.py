@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import model
+from penstock.api.replay import Replay
 from penstock.flink.answers import CheckpointStats, Restored
 from penstock.model import Observed, Revision
 from tests.unit.builders import NOW
@@ -19,6 +20,8 @@ class File:
     number: int = 0
     value: int = 0
     content: dict[str, Any] = field(default_factory=dict)
+    replay: Replay | None = None
+    """Of a `_metadata`: what the run that wrote it had been told."""
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Process:
     """A JobManager's process and its job. `value` counts what was processed: the job's state."""
 
     state: str = "INITIALIZING"
+    replay: Replay | None = None
+    """What its script says: the times of a replay."""
     value: int = 0
     number: int = 0
     restored: Restored | None = None
@@ -84,6 +89,8 @@ class Ground:
         """How many savepoints were ever complete in each target directory."""
         self.starts: list[tuple[str, str]] = []
         """(run, restore path) of each first start."""
+        self.replays: dict[str, Replay] = {}
+        """The times that each wish for a replay was first begun with."""
         self.lost: list[int] = []
         """For each first start, how many records the newest state of all in the store was ahead of it."""
         self.violations: list[str] = []

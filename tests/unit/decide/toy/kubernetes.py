@@ -8,7 +8,9 @@ from penstock import model, names
 from penstock.api import constants
 from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint
+from penstock.api.replay import Replay
 from penstock.api.streamjob import StreamJob
+from penstock.api.streamjob_status import StartedFrom
 from penstock.build.checkpoint import operator_made
 from penstock.decide.change import spec_hash
 from penstock.errors import Stale
@@ -111,20 +113,31 @@ class KubernetesSide(FlinkSide):
         if deployed.process is not None or deployed.failed:
             return
         assert deployed.applied is not None
+        replay = _told(deployed.applied)
         if deployed.permit:
             deployed.permit, deployed.permit_used = False, True
             self.starts.append((run, deployed.applied.restore_from))
-            deployed.process = self._started(deployed.applied.restore_from)
+            deployed.process = self._started(deployed.applied.restore_from, replay)
+            self._replayed(deployed.applied.restore_from, replay)
             newest = max((file.value for file in self.store.values()), default=0)
             self.lost.append(newest - deployed.process.value)
             if deployed.applied.spec.parallelism == DIES:
                 deployed.process = None
         elif deployed.plan and deployed.pointer:
-            deployed.process = self._started(deployed.pointer)
+            deployed.process = self._started(deployed.pointer, replay)
         else:
             deployed.failed, deployed.pods = True, 0
             return
         deployed.pods = 2
+
+    def _replayed(self, restore_from: str, replay: Replay | None) -> None:
+        """A wish for a replay has its times from its first start on, be it begun again."""
+        applied = self.status.applied if self.job is not None else None
+        if restore_from or replay is None or applied is None:
+            return
+        first = self.replays.setdefault(str(dump(applied)), replay)
+        if first != replay:
+            self.violations.append(f"the {first} was begun again as {replay}")
 
     # ------------------------------------------------------------ effects
 
@@ -159,6 +172,8 @@ class KubernetesSide(FlinkSide):
         deployed.kinds = set(KINDS)
         if deployed.applied is not None and deployed.applied.restore_from != effect.restore_from:
             self.violations.append(f"run {effect.run} was applied with two restore paths")
+        if deployed.applied is not None and _told(deployed.applied) != _told(effect):
+            self.violations.append(f"run {effect.run} was applied with two replays")
         deployed.applied = effect
 
     def _do_DeleteRun(self, _: Observed, effect: model.DeleteRun) -> None:  # noqa: N802
@@ -185,3 +200,8 @@ class KubernetesSide(FlinkSide):
     def _do_DeleteCheckpoint(self, _: Observed, effect: model.DeleteCheckpoint) -> None:  # noqa: N802
         if effect.name in self.objects:
             self.delete(effect.name)
+
+
+def _told(applied: model.ApplyRun) -> Replay | None:
+    """The times that are in the script and the arguments of a run."""
+    return StartedFrom.model_validate_json(applied.started_from).replay

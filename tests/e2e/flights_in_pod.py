@@ -1,0 +1,52 @@
+"""Runs in the lab's tools pod (given to `python3 -`): feeds flights, each with its event time as the record's own time.
+
+make TOPIC PARTITIONS              a topic that keeps its records
+feed TOPIC PARTITIONS FIRST UNTIL  flights from number FIRST on that were to leave before UNTIL (milliseconds); prints
+                                   the number of the first that was not fed. After the last one, an end marker for each
+                                   partition.
+"""
+
+import sys
+
+from confluent_kafka import Producer
+
+from demo import data, topic
+
+
+def produce(producer: Producer, name: str, partition: int, flight: data.Flight) -> None:
+    while True:
+        try:
+            # The demo's feeder writes its own time; a replay looks for a time in the topic.
+            producer.produce(name, data.record(flight), partition=partition, timestamp=flight.event_time)
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            producer.poll(0)
+            return
+
+
+def feed(bootstrap: str, name: str, partitions: int, first: int, until: int) -> int:
+    flights = data.load()
+    settings = {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4"}
+    producer = Producer({**settings, "log_level": topic.ERRORS_ONLY})
+    end = next((number for number, flight in enumerate(flights) if flight.event_time >= until), len(flights))
+    for number in range(first, end):
+        produce(producer, name, number % partitions, flights[number])
+    if end == len(flights):
+        for partition in range(partitions):
+            produce(producer, name, partition, data.marker(flights))
+    if producer.flush(60):
+        sys.exit("not all was fed")
+    return end
+
+
+def main() -> None:
+    bootstrap, verb, name, *given = sys.argv[1:]
+    numbers = [int(each) for each in given]
+    if verb == "make":
+        topic.create(bootstrap, name, numbers[0])
+    else:
+        print(feed(bootstrap, name, *numbers))
+
+
+main()
