@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from penstock.brokers import measure
 from penstock.connections import ConnectionKey, reconcile_connection
 from penstock.flink.client import FlinkRest
 from penstock.inventory.verifier import Verifier
@@ -21,6 +22,7 @@ from penstock.reconcile import JobKey, Reconciler
 from penstock.reports import Reports
 from penstock.settings import Settings
 from penstock.shell.watch import Key, watch
+from penstock.source.measurer import Measurer
 from penstock.stores import reconcile_store
 from penstock.world import World
 
@@ -54,7 +56,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             lambda key: reconcile_connection(world, key.name), _CONNECTION_WORKERS
         )
         verifier = Verifier(lambda namespace, name: queue.add(JobKey(namespace, name)))
-        world = World(settings, kube, FlinkRest(session), verifier)
+        measurer = Measurer(
+            lambda wish: measure(kube, settings.namespace, wish),
+            lambda namespace, name: queue.add(JobKey(namespace, name)),
+        )
+        world = World(settings, kube, FlinkRest(session), verifier, measurer)
         reconciler = Reconciler(world)
         reports = Reports(world)
         lease = Lease(kube, settings.namespace, settings.identity, settings.lease_seconds)

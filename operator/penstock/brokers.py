@@ -9,17 +9,41 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from penstock.api import constants
+from penstock.api.reading import read
 from penstock.api.source import Sasl, SourceConnection, Tls
 from penstock.errors import Refused
 from penstock.kube import resources
 from penstock.kube.client import Kube, Manifest
 from penstock.source.access import Access, Login
+from penstock.source.answers import Measured
+from penstock.source.held import SourceWish
 
 if TYPE_CHECKING:
     from penstock.source.kafka import Kafka
 
 Connect = Callable[[Access], AbstractAsyncContextManager["Kafka"]]
 """How a client is opened: `open_kafka`, or what stands for it in a test."""
+
+
+async def measure(kube: Kube, namespace: str, wish: SourceWish) -> Measured:
+    """What the topics of a wish hold; `namespace` is the operator's.
+
+    Raises:
+        Refused: there is no such SourceConnection, it is not for the job's namespace, or it cannot be used.
+        RetryLater: the API server or the broker does not answer.
+    """
+    stored = await kube.get(resources.SOURCE_CONNECTIONS, None, wish.connection)
+    if stored is None:
+        raise Refused(f"connection: there is no SourceConnection {wish.connection}", "SourceNotUsable")
+    connection, problems = read(SourceConnection, stored)
+    if connection is None:
+        why = "; ".join(map(str, problems))
+        raise Refused(f"connection: SourceConnection {wish.connection} cannot be read: {why}", constants.UNREADABLE)
+    if not connection.spec.allowed_namespaces.allows(wish.namespace):
+        allowed = "its spec.allowedNamespaces"
+        raise Refused(f"connection: {wish.connection} is not for namespace {wish.namespace} ({allowed})", "NotAllowed")
+    async with open_kafka(await access_of(kube, namespace, connection)) as kafka:
+        return await kafka.measure(wish.topics)
 
 
 @asynccontextmanager

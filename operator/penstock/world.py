@@ -17,6 +17,7 @@ from penstock.inventory.verifier import Verifier
 from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.settings import Settings
+from penstock.source.measurer import Measurer
 from penstock.store.client import Access, ObjectStore
 from penstock.store.layout import Place
 
@@ -29,6 +30,7 @@ class World:
     kube: Kube
     flink: FlinkRest
     verifier: Verifier
+    measurer: Measurer
     _stores: dict[str, tuple[tuple[str, str, str], ObjectStore]] = field(default_factory=dict)
 
     def flink_address(self, host: str) -> str:

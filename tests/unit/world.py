@@ -12,6 +12,9 @@ from penstock.flink.answers import FlinkJob, NotTriggered, Trigger
 from penstock.inventory.verifier import Verifier
 from penstock.model import Observed, StoreView
 from penstock.settings import Settings
+from penstock.source.answers import Measured
+from penstock.source.held import SourceWish
+from penstock.source.measurer import Measurer
 from tests.unit.builders import FRESH_RUN, NAMESPACE, NOW, PLACE, flink, store, store_manifest
 from tests.unit.fakes import FakeKube, FakeStore, Manifest
 
@@ -60,6 +63,12 @@ class FakeWorld:
         self.flink = flink or FakeFlink()
         self.woken: list[tuple[str, str]] = []
         self.verifier = Verifier(lambda *job: self.woken.append(job))
+        self.measured: list[SourceWish] = []
+        self.measurer = Measurer(self._measure, lambda *job: self.woken.append(job))
+
+    async def _measure(self, wish: SourceWish) -> Measured:
+        self.measured.append(wish)
+        return Measured((), ())
 
     def flink_address(self, host: str) -> str:
         return f"http://{host}:8081"

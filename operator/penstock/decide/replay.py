@@ -34,7 +34,7 @@ def begin(job: StreamJob, wish: ReplayWish, now: datetime) -> StartedFrom | Refu
     A job that runs has to be stopped for it. So that it is not stopped in vain, the replay must be possible at the end
     of a stop, too.
     """
-    stop = _NONE if live_run(job) is None else _longest_stop(job.spec)
+    stop = _NONE if live_run(job) is None else longest_stop(job.spec)
     replay = _decided(job.spec, wish, now, stop)
     later = _decided(job.spec, wish, now + stop, stop)
     if isinstance(replay, Refusal):
@@ -94,7 +94,8 @@ def _noted(observed: Observed, state: StoredState) -> Iterator[Replay | None]:
         yield noted(each.note.get("replay"))
 
 
-def _longest_stop(spec: StreamJobSpec) -> timedelta:
+def longest_stop(spec: StreamJobSpec) -> timedelta:
+    """How long a stop with a savepoint may take, until nothing of the run is left."""
     return timedelta(milliseconds=parse_duration(spec.checkpoints.timeout)) + SAVEPOINT_GRACE + TEARDOWN_LIMIT
 
 

@@ -9,7 +9,7 @@ from penstock.api.checkpoint import Phase
 from penstock.api.start_from import StartFrom
 from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import Applied, Fallback, JobState, Run, StartedFrom, StartIntent
-from penstock.decide import health, replay, verification
+from penstock.decide import health, replay, sources, verification
 from penstock.decide.change import spec_hash
 from penstock.decide.choice import choose
 from penstock.decide.draft import Draft
@@ -35,6 +35,8 @@ def ready(draft: Draft, wish: StartFrom, aside: str = "") -> StartedFrom | None:
     if not refusal and isinstance(chosen, StartedFrom) and wish.latest is None:
         # Not of latest: the job was stopped for a change already, and goes back when Flink refuses it.
         refusal = verification.too_wide(draft, chosen, wish.override) or ""
+    if not refusal and isinstance(chosen, StartedFrom):
+        refusal = sources.hindrance(draft, chosen)
     if isinstance(refusal, Refusal):
         draft.stalled(refusal.reason, f"{refusal.message}{aside}")
         return None
@@ -73,7 +75,7 @@ def begin(draft: Draft, wish: StartFrom) -> None:
             recorded_at=draft.now,
         ),
     )
-    gap = replay.warning(draft.job, chosen, draft.now)
+    gap = "; ".join(filter(None, (replay.warning(draft.job, chosen, draft.now), sources.warning(draft, chosen))))
     if gap:
         draft.say("Warning", "SourceRetentionTooShort", f"the replay begins all the same: {gap}")
     draft.wake(0)

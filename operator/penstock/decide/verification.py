@@ -33,11 +33,11 @@ def wishes(observed: Observed) -> tuple[Wish, ...]:
     anywhere = any(ckpt.spec.location == where for ckpt in observed.checkpoints)
     anywhere = anywhere or any(each.checkpoint.status.location == where for each in observed.foreign)
     since = observed.now - _RECENT
-    urgent = (Wish(where, since, start=_this_start(observed), anywhere=anywhere),) if where else ()
+    urgent = (Wish(where, since, start=this_start(observed), anywhere=anywhere),) if where else ()
     return urgent + tuple(wish for ckpt in observed.checkpoints if (wish := _wish(ckpt)) is not None)
 
 
-def _this_start(observed: Observed) -> str:
+def this_start(observed: Observed) -> str:
     """What tells this start from any other: what was found for another one, a second ago, says nothing about now."""
     job = observed.job
     run = job.status.run.id if job is not None and job.status.run is not None else ""
@@ -95,7 +95,7 @@ def hindrance(draft: Draft, began: StartedFrom, override: tuple[Override, ...] |
     if seen is not None and found is None:
         draft.wake(5)
         return f"{began.text} cannot be verified: {seen.trouble}"
-    if seen is None or found is None or seen.start != _this_start(draft.observed):
+    if seen is None or found is None or seen.start != this_start(draft.observed):
         draft.wake(5)
         return f"{began.text} is being verified: it is looked whether all of its files are there"
     if found.faulty:

@@ -16,6 +16,7 @@ from penstock.api.reading import Problem, Unreadable
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.flink.answers import FlinkJob, Trigger
+from penstock.source.held import Held, SourceWish
 from penstock.store.layout import Place
 from penstock.verdict import Verified
 
@@ -175,6 +176,8 @@ class Observed:
     """By Checkpoint name, for those that are being taken or cleared."""
     verified: Mapping[str, Verified] = field(default_factory=dict)
     """By location, the answers about states that were asked for."""
+    held: Mapping[SourceWish, Held] = field(default_factory=dict)
+    """The answers about sources that were asked for."""
     job_result: str | Unknown | None = None
     """How Flink's job result store says that the run ended (FINISHED, CANCELED, FAILED); None: it says nothing."""
     problems: tuple[Problem, ...] = ()

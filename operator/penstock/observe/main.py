@@ -17,6 +17,7 @@ from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
+from penstock.decide import sources
 from penstock.decide.needs import Needs, foreign_names, is_being_cleared, may_delete, needs, needs_in_store
 from penstock.decide.verification import wishes
 from penstock.errors import PenstockError, RetryLater
@@ -26,6 +27,7 @@ from penstock.kube.client import Kube
 from penstock.model import Foreign, JobListing, Observed, StoreView, TargetListing, Unknown
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
+from penstock.source.held import Held, SourceWish
 from penstock.store.client import ObjectStore
 from penstock.verdict import Verified, Wish
 from penstock.world import World, own_directory, place_of
@@ -85,7 +87,10 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         problems=problems + tuple(validate_stream_job(job) if job else ()),
         unreadable=unreadable,
     )
-    return replace(seen, verified=await _verified(world, client, namespace, name, wishes(seen)))
+    verified, held = await asyncio.gather(
+        _verified(world, client, namespace, name, wishes(seen)), _held(world, name, sources.wishes(seen))
+    )
+    return replace(seen, verified=verified, held=held)
 
 
 async def _foreign(kube: Kube, namespace: str, names: tuple[str, ...]) -> tuple[Foreign, ...]:
@@ -248,6 +253,15 @@ async def _verified(
     # What a start waits for comes first: an older answer about the same place does not take its place.
     pairs = reversed([*zip(wanted, found, strict=True)])
     return {wish.location: answer for wish, answer in pairs if answer is not None}
+
+
+async def _held(world: World, job: str, wanted: tuple[SourceWish, ...]) -> dict[SourceWish, Held]:
+    """The answers that there are by now about sources; they are waited for a little."""
+    found = [world.measurer.ask(wish, job) for wish in wanted]
+    if any(answer is None for answer in found):
+        await world.measurer.wait(wanted, _VERIFY_SECONDS)
+        found = [world.measurer.ask(wish, job) for wish in wanted]
+    return {wish: answer for wish, answer in zip(wanted, found, strict=True) if answer is not None}
 
 
 def _is_of(client: ObjectStore, location: str, namespace: str, job: str) -> bool:

@@ -194,11 +194,6 @@ def test_a_source_that_keeps_enough(retention: str):
     assert chosen(fresh(asked("24h"), sources=[source(retention)])).on_gap == "Refuse"
 
 
-def test_what_kafka_keeps_is_not_known_here():
-    kafka = {"name": "events", "kafka": {"connection": "main", "topics": ["events"]}}
-    assert fresh(asked("99999h"), sources=[kafka]).intent == "Start"
-
-
 def test_with_warn_it_begins_and_an_event_tells_it():
     found = fresh(asked("24h", onGap="Warn"), sources=[source("1h")])
     assert chosen(found).on_gap == "Warn"
