@@ -25,7 +25,7 @@ Connect = Callable[[Access], AbstractAsyncContextManager["Kafka"]]
 """How a client is opened: `open_kafka`, or what stands for it in a test."""
 
 
-async def measure(kube: Kube, namespace: str, wish: SourceWish) -> Measured:
+async def measure(kube: Kube, namespace: str, wish: SourceWish, connect: Connect | None = None) -> Measured:
     """What the topics of a wish hold; `namespace` is the operator's.
 
     Raises:
@@ -42,7 +42,7 @@ async def measure(kube: Kube, namespace: str, wish: SourceWish) -> Measured:
     if not connection.spec.allowed_namespaces.allows(wish.namespace):
         allowed = "its spec.allowedNamespaces"
         raise Refused(f"connection: {wish.connection} is not for namespace {wish.namespace} ({allowed})", "NotAllowed")
-    async with open_kafka(await access_of(kube, namespace, connection)) as kafka:
+    async with (connect or open_kafka)(await access_of(kube, namespace, connection)) as kafka:
         return await kafka.measure(wish.topics)
 
 

@@ -4,11 +4,14 @@ make TOPIC PARTITIONS              a topic that keeps its records
 feed TOPIC PARTITIONS FIRST UNTIL  flights from number FIRST on that were to leave before UNTIL (milliseconds); prints
                                    the number of the first that was not fed. After the last one, an end marker for each
                                    partition.
+cut TOPIC PARTITION TIME           delete a partition's records of before TIME, as retention does it, which a test
+                                   cannot wait for
 """
 
 import sys
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from demo import data, topic
 
@@ -40,11 +43,21 @@ def feed(bootstrap: str, name: str, partitions: int, first: int, until: int) -> 
     return end
 
 
+def cut(bootstrap: str, name: str, partition: int, time: int) -> None:
+    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": "look", "log_level": topic.ERRORS_ONLY})
+    [place] = reader.offsets_for_times([TopicPartition(name, partition, time)], 30)
+    reader.close()
+    for future in AdminClient({"bootstrap.servers": bootstrap}).delete_records([place]).values():
+        future.result(30)
+
+
 def main() -> None:
     bootstrap, verb, name, *given = sys.argv[1:]
     numbers = [int(each) for each in given]
     if verb == "make":
         topic.create(bootstrap, name, numbers[0])
+    elif verb == "cut":
+        cut(bootstrap, name, *numbers)
     else:
         print(feed(bootstrap, name, *numbers))
 

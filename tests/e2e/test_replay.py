@@ -37,6 +37,9 @@ BEGIN = "2013-06-30T23:30:00Z"
 """FROM without the look-back of `spec.window`."""
 HALT = "2013-07-01T00:20:00Z"
 """Up to there the topic is filled at first: within the look-back, in the middle of the first window of the output."""
+CONNECTION = "penstock-e2e-kafka"
+CUT, SHORTENED = "2013-07-03T00:00:00Z", 2
+"""From when on one partition still has its records, at the end of the story."""
 _SCRIPT = Path(__file__).with_name("flights_in_pod.py").read_text()
 
 SQL = """
@@ -145,6 +148,7 @@ def replayer(lab: Lab) -> Iterator[Replayer]:
     lab.create(stream_job(lab, NAME, sql, window="1h"))
     lab.until("the job runs", lambda: lab.runs(NAME))
     yield made
+    lab.kubectl("delete", "sourceconnection", CONNECTION, "--ignore-not-found", "--timeout=30s")
     lab.kubectl("delete", "streamjob", NAME, "--ignore-not-found", "--timeout=100s", seconds=110)
 
 
@@ -237,3 +241,49 @@ def test_a_restore_after_it_goes_back_into_the_line_of_its_checkpoint(replayer: 
     assert replayer.replay() == TIMES
     replayer.saved()
     assert replayer.rows() == [], "it had put all of its windows out"
+
+
+def kafka(lab: Lab) -> dict[str, Any]:
+    """How the operator reaches the broker."""
+    spec = {
+        "kafka": {"bootstrapServers": [f"kafka.{lab.namespace}.svc:9092"]},
+        "allowedNamespaces": {"names": [lab.namespace]},
+    }
+    kind = {"apiVersion": "penstock.dev/v1alpha1", "kind": "SourceConnection"}
+    return kind | {"metadata": {"name": CONNECTION}, "spec": spec}
+
+
+def is_ready(lab: Lab) -> bool:
+    return bool(lab.condition("sourceconnection", CONNECTION, "Ready").get("status") == "True")
+
+
+def test_what_the_broker_no_longer_has_is_refused_before_the_job_is_stopped(replayer: Replayer) -> None:
+    lab = replayer.lab
+    lab.create_cluster_wide(kafka(lab))
+    lab.until(
+        "the broker answers", lambda: lab.condition("sourceconnection", CONNECTION, "Ready").get("status") == "True"
+    )
+    lab.patch({"sources": [{"name": "flights", "kafka": {"connection": CONNECTION, "topics": [SOURCE]}}]}, NAME)
+    run, saved = lab.job(NAME)["run"]["id"], lab.checkpoints(NAME, "Upgrade")
+    replayer._in_pod("cut", SOURCE, SHORTENED, millis(CUT))
+    first = next(
+        flight.event_time
+        for number, flight in enumerate(data.load())
+        if number % PARTITIONS == SHORTENED and flight.event_time >= millis(CUT)
+    )
+    said = lab.penstock("replay", NAME, "--from", FROM, "--wait", expect=1)
+    since = datetime.fromtimestamp(first / 1000, UTC).isoformat().replace("+00:00", "Z")
+    assert "SourceRetentionTooShort: spec.sources[flights].kafka: " in said
+    assert f"topic {SOURCE}, partition {SHORTENED}: there are records from {since} on" in said
+    assert said.count("there are records from") == 1, "of the other partitions nothing is gone"
+    status = lab.job(NAME)
+    assert (status["run"]["id"], status["state"], status.get("intent")) == (run, "Running", None)
+    assert len(lab.checkpoints(NAME, "Upgrade")) == len(saved), "the job was never stopped"
+
+
+def test_a_replay_of_what_there_still_is_begins(replayer: Replayer) -> None:
+    lab = replayer.lab
+    replayer.forget()
+    later = "2013-07-03T02:30:00Z"
+    lab.penstock("replay", NAME, "--from", later, "--wait", "--timeout", "3m", seconds=200)
+    replayer.until_out(expected(later))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from penstock.api.source import SourceConnection
-from penstock.brokers import access_of, open_kafka
+from penstock.brokers import access_of, measure, open_kafka
 from penstock.errors import Refused, RetryLater
 from penstock.source.access import Access, Login
+from penstock.source.answers import Measured
+from penstock.source.held import SourceWish
 from tests.unit.builders import NAMESPACE, connection_manifest
 from tests.unit.fakes import FakeKube, Manifest
 
@@ -102,3 +106,47 @@ async def test_an_api_server_that_does_not_answer():
 async def test_a_client_is_opened_and_connects_to_nothing_by_itself():
     async with open_kafka(Access(("127.0.0.1:1",))) as kafka:
         assert type(kafka).__name__ == "Kafka"
+
+
+# ---------------------------------------------------------------- what a job's topics hold
+
+
+WISH = SourceWish("team", "main", ("flights",), "1/")
+
+
+def stored(**spec: Any) -> Manifest:
+    body = {"kafka": {"bootstrapServers": ["kafka:9092"]}, "allowedNamespaces": {"names": ["team"]}} | spec
+    kind = {"apiVersion": "penstock.dev/v1alpha1", "kind": "SourceConnection"}
+    return kind | {"metadata": {"name": "main", "uid": "u", "resourceVersion": "1"}, "spec": body}
+
+
+@asynccontextmanager
+async def broker(reached: Access) -> AsyncIterator[Any]:
+    """Answers with what it was asked."""
+    assert reached.servers == ("kafka:9092",)
+
+    class Asked:
+        async def measure(self, names: tuple[str, ...]) -> Measured:
+            return Measured((), names)
+
+    yield Asked()
+
+
+async def test_the_topics_of_a_wish_are_measured():
+    api: Any = FakeKube(stored())
+    assert await measure(api, OWN, WISH, broker) == Measured((), ("flights",))
+
+
+@pytest.mark.parametrize(
+    ("manifests", "words"),
+    [
+        ((), "there is no SourceConnection main"),
+        ((stored(allowedNamespaces={"names": ["other"]}),), "main is not for namespace team"),
+        ((stored(kafka={}),), "SourceConnection main cannot be read"),
+    ],
+    ids=["none", "not for it", "unreadable"],
+)
+async def test_a_connection_that_the_job_may_not_use_is_not_opened(manifests: tuple[Manifest, ...], words: str):
+    api: Any = FakeKube(*manifests)
+    with pytest.raises(Refused, match=words):
+        await measure(api, OWN, WISH, broker)
