@@ -46,6 +46,8 @@ async def take(api: Api, bucket: Bucket, flink: Flink, namespace: str, address: 
     store = await api.get(resources.STORES, None, namespace)
     if store is not None:
         objects.append(store)
+    alive = [job.run for job in flink.jobs.values()]
+    objects = without_what_the_clock_makes(objects, alive)
     keys: dict[str, Any] = {}
     for key, size in (await bucket.keys(f"{namespace}/")).items():
         content = await bucket.get(key) if key.endswith(".json") else None
@@ -54,9 +56,27 @@ async def take(api: Api, bucket: Bucket, flink: Flink, namespace: str, address: 
         {"run": job.run, "restored from": job.restore_path, "state": job.state, "savepoints": job.savepoints}
         for job in flink.started
     ]
-    alive = [job.run for job in flink.jobs.values()]
     seen = {"objects": objects, "keys": keys, "flink": {"runs": runs, "JobManagers": alive}}
     return seen | {"names": [namespace, address]}
+
+
+def without_what_the_clock_makes(objects: list[Manifest], alive: list[str]) -> list[Manifest]:
+    """Without the objects of Flink's own checkpoints of a run that lives, but the first.
+
+    One is made at most once a minute and job: whether there is a second one depends on how long the run has lasted.
+    """
+    made = [each for each in objects if each["kind"] == "Checkpoint" and each["spec"].get("source") == "Retained"]
+    first = {each["spec"]["jobRef"]["name"]: each for each in sorted(made, key=_age, reverse=True)}
+    later = [
+        each["metadata"]["uid"]
+        for each in made
+        if each["spec"]["origin"]["run"] in alive and each is not first[each["spec"]["jobRef"]["name"]]
+    ]
+    return [each for each in objects if each["metadata"]["uid"] not in later]
+
+
+def _age(item: Manifest) -> tuple[str, str]:
+    return item["metadata"]["creationTimestamp"], item["metadata"]["name"]
 
 
 def text_of(seen: Manifest, *, errors: bool = False) -> str:

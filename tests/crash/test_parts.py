@@ -83,6 +83,20 @@ def test_an_injected_error_may_be_told_of():
     assert snapshot.text_of(quiet, errors=True) == snapshot.text_of(_seen(RUN, UID, "run-7"), errors=True)
 
 
+def _retained(name: str, second: int, run: str) -> dict[str, Any]:
+    meta = {"name": name, "uid": name, "creationTimestamp": f"2026-01-31T12:00:{second:02}Z"}
+    spec = {"jobRef": {"name": "flow"}, "source": "Retained", "origin": {"run": run}}
+    return {"kind": "Checkpoint", "metadata": meta, "spec": spec}
+
+
+def test_how_many_objects_the_minutes_have_made_is_no_difference():
+    ended, first, second = _retained("a", 1, "old"), _retained("b", 2, "new"), _retained("c", 3, "new")
+    leave = snapshot.without_what_the_clock_makes
+    assert leave([first, second], ["new"]) == [first]
+    assert leave([ended, first, second], ["new"]) == [ended]
+    assert leave([ended, first, second], []) == [ended, first, second]
+
+
 def test_every_effect_is_killed_in_every_way():
     effects = (Effect("PUT a", 1), Effect("PUT a", 2), Effect("PUT b", 1))
     learned = runner.Learned(SCENARIOS[0], "", "", effects)

@@ -156,6 +156,8 @@ class Fallback(Model):
     """What it was stopped with."""
     until: Time | None = None
     """By when the newest run has to be healthy."""
+    why: str = ""
+    """What ended the newest run; empty as long as nothing has."""
 
 
 class RolledBack(Model):

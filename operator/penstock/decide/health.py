@@ -58,7 +58,7 @@ def carried(draft: Draft) -> Fallback | None:
     if draft.job.spec.on_change.if_unhealthy is IfUnhealthy.KEEP:
         return None
     same = wanted_hash(draft.job) == draft.status.applied_spec_hash and not wants_restart(draft.job)
-    return fallback if same else fallback.model_copy(update={"until": None})
+    return fallback if same else fallback.model_copy(update={"until": None, "why": ""})
 
 
 def follows_a_change(draft: Draft) -> bool:
@@ -104,7 +104,9 @@ def proceed(draft: Draft, run: Run) -> bool:
     within = draft.job.spec.on_change.healthy_within
     troubles = "; ".join(draft.observed.objects_of(run.id).troubles)
     said = f"Flink says {flink.state}" if isinstance(flink, FlinkJob) else troubles or "its JobManager does not run"
-    draft.error("Unhealthy", f"version {run.job_version} was not healthy within {within}: {said}")
+    why = f"version {run.job_version} was not healthy within {within}: {said}"
+    draft.error("Unhealthy", why)
+    remember(draft, why)
     stop.record(draft, run, StopReason.ROLL_BACK, StopMethod.CANCEL)
     return True
 
@@ -114,10 +116,15 @@ def _may_come(flink: FlinkJob | Unknown | None) -> bool:
     return isinstance(flink, Unknown) or (isinstance(flink, FlinkJob) and flink.restoring)
 
 
+def remember(draft: Draft, why: str) -> None:
+    """Keep what ended a run that may be gone back from: `lastError` may tell of anything else by then."""
+    if draft.status.fallback is not None:
+        draft.set(fallback=draft.status.fallback.model_copy(update={"why": why}))
+
+
 def taken_back(draft: Draft, fallback: Fallback) -> RolledBack:
     """What is remembered of a change that is being taken back."""
-    failed, error = draft.status.job_version, draft.status.last_error
-    why = error.message if error else "it did not become healthy"
-    text = fallback.started_from.text
+    failed, text = draft.status.job_version, fallback.started_from.text
+    why = fallback.why or "it did not become healthy"
     message = f"version {failed}: {why}. Back on version {fallback.job_version}, from {text}"
     return RolledBack(job_version=failed, spec_hash=draft.status.applied_spec_hash, time=draft.now, message=message)

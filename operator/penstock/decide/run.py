@@ -136,6 +136,7 @@ def _ended_by_itself(draft: Draft, run: Run, flink: FlinkJob) -> None:
     end = EndState.FAILED if flink.state == "FAILED" else EndState.CANCELED
     why = flink.failure or f"somebody cancelled the job in Flink (state {flink.state})"
     draft.error(f"Job{end.capitalize()}", why)
+    health.remember(draft, why)
     draft.say("Warning", f"Job{end.capitalize()}", why)
     stop.teardown(draft, run.id, f"{end}", end)
 
@@ -190,6 +191,7 @@ def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
         why = objects.crash or objects.manager_message or f"{objects.manager}"
         message = f"the JobManager of run {run.id} cannot go on: {why}"
         draft.error("RunLost", message)
+        health.remember(draft, message)
         draft.say("Warning", "RunLost", f"{message}; a new run starts from the newest state in the store")
     stop.teardown(draft, run.id, "Recover", end)
 

@@ -227,6 +227,14 @@ def test_at_the_end_of_its_time(until, flink, intent, left):
         assert "was not healthy within 10m" in found.status.last_error.message
 
 
+def test_the_reason_is_what_ended_the_run_and_nothing_that_went_wrong_since():
+    ends = moves(observed(job(unhealthy()), flink=flink("FAILED", completed=None, failure="no such column")))
+    assert ends.status.fallback.why == "no such column"
+    later = dict(ends.status) | {"intent": None, "last_error": {"time": NOW, "reason": "X", "message": "409"}}
+    later["run"] = failed()["run"]
+    assert start(later).status.intent.rolled_back.message.startswith("version 2: no such column. Back on version 1")
+
+
 def test_a_newer_wish_comes_first():
     found = moves(observed(job(unhealthy(**fallback(until=SOONER)), state="Stopped")))
     assert found.status.intent.reason == "Stop"
