@@ -124,6 +124,11 @@ async def _fork(run: Run) -> None:
     await run.delete(resources.CHECKPOINTS, "first")
 
 
+async def _replay(run: Run) -> None:
+    await run.edit_job(startFrom={"latest": None, "replay": {"from": "1h"}}, window="10m")
+    await run.until_job("Running")
+
+
 async def _rollback(run: Run) -> None:
     await run.edit_job(parallelism=BROKEN)
     await run.until_taken_back()
@@ -175,4 +180,5 @@ SCENARIOS = (
     Scenario("unreadable", _running, _unreadable),
     Scenario("fork", _running_with_checkpoint, _fork),
     Scenario("rollback", _running, _rollback),
+    Scenario("replay", _running, _replay),
 )
