@@ -39,7 +39,7 @@ async def test_a_new_cluster_takes_over_the_store_and_makes_its_checkpoints_anew
     async def configuration(*_: Any) -> None:
         return None
 
-    monkeypatch.setattr(cluster, "Kube", lambda _: kube)
+    monkeypatch.setattr(cluster, "Kube", lambda *_: kube)
     monkeypatch.setattr(cluster, "load_user_configuration", configuration)
 
     async def run(*words: str) -> Result:

@@ -48,7 +48,7 @@ def orphans(
     async def configuration(*_: Any) -> None:
         return None
 
-    monkeypatch.setattr(cluster, "Kube", lambda _: kube)
+    monkeypatch.setattr(cluster, "Kube", lambda *_: kube)
     monkeypatch.setattr(cluster, "load_user_configuration", configuration)
 
     def run(*options: str, hours: int = 25) -> tuple[ObjectStore, Result]:
