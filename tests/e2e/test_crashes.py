@@ -163,7 +163,7 @@ class Scene:
     def look(self) -> None:
         """One savepoint for each Checkpoint in Flink's history, and in the bucket just what the Checkpoints name."""
         for run, count in self.taken.items():
-            told = [(each["id"], each["status"], each["external_path"]) for each in self.history(run)]
+            told = [(each["id"], each["status"], each.get("external_path")) for each in self.history(run)]
             assert [each[1] for each in told] == ["COMPLETED"] * count, told
             assert len({each[2] for each in told}) == count, told
             asked = [body["triggerId"] for path, body in self.operator.pods.asked if run in path and body]

@@ -123,7 +123,7 @@ def test_one_trigger_id_is_one_savepoint(running: Manager, side: Side):
     told = running.until(
         "checkpoints", lambda _, told: (told["latest"]["savepoint"] or {}).get("external_path") == location
     )
-    (entry,) = [each for each in told["history"] if each["external_path"] == location]
+    (entry,) = [each for each in told["history"] if each.get("external_path") == location]
     assert (entry["is_savepoint"], entry["status"], entry["discarded"]) == (True, "COMPLETED", False)
 
 
