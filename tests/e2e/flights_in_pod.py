@@ -47,7 +47,8 @@ def cut(bootstrap: str, name: str, partition: int, time: int) -> None:
     reader = Consumer({"bootstrap.servers": bootstrap, "group.id": "look", "log_level": topic.ERRORS_ONLY})
     [place] = reader.offsets_for_times([TopicPartition(name, partition, time)], 30)
     reader.close()
-    for future in AdminClient({"bootstrap.servers": bootstrap}).delete_records([place]).values():
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # held: without it the answers never come
+    for future in admin.delete_records([place]).values():
         future.result(30)
 
 
