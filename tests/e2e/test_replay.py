@@ -274,7 +274,7 @@ def test_what_the_broker_no_longer_has_is_refused_before_the_job_is_stopped(repl
     said = lab.penstock("replay", NAME, "--from", FROM, "--wait", expect=1)
     since = datetime.fromtimestamp(first / 1000, UTC).isoformat().replace("+00:00", "Z")
     assert "SourceRetentionTooShort: spec.sources[flights].kafka: " in said
-    assert f"topic {SOURCE}, partition {SHORTENED}: there are records from {since} on" in said
+    assert f"topic {SOURCE}, partition {SHORTENED}: there are records from {since} on" in said, said
     assert said.count("there are records from") == 1, "of the other partitions nothing is gone"
     status = lab.job(NAME)
     assert (status["run"]["id"], status["state"], status.get("intent")) == (run, "Running", None)
