@@ -41,7 +41,7 @@ e2e: $(VENV)/.ready cluster ## Run the end-to-end tests only
 	@$(BIN)/pytest tests/e2e
 
 .PHONY: crash
-crash: $(VENV)/.ready ## Kill the operator at every single effect and compare the ends (40 minutes, no cluster)
+crash: $(VENV)/.ready ## Kill the operator at every single effect and compare the ends (up to an hour, no cluster)
 	@$(RUN) -m tests.crash
 
 .PHONY: bench

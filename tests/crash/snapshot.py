@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock import names
 from penstock.kube import resources
-from tests.crash.flink import Flink, suffix
+from tests.crash.flink import Flink, key_of, suffix
 from tests.crash.servers import Api, Bucket
 
 Manifest = dict[str, Any]
@@ -46,12 +46,12 @@ async def take(api: Api, bucket: Bucket, flink: Flink, namespace: str, address: 
     store = await api.get(resources.STORES, None, namespace)
     if store is not None:
         objects.append(store)
-    alive = [job.run for job in flink.jobs.values()]
-    objects = without_what_the_clock_makes(objects, alive)
     keys: dict[str, Any] = {}
     for key, size in (await bucket.keys(f"{namespace}/")).items():
         content = await bucket.get(key) if key.endswith(".json") else None
         keys[key] = json.loads(content) if content else size
+    alive = [job.run for job in flink.jobs.values()]
+    objects = without_what_the_clock_makes(objects, alive, keys)
     runs = [
         {"run": job.run, "restored from": job.restore_path, "state": job.state, "savepoints": job.savepoints}
         for job in flink.started
@@ -60,19 +60,30 @@ async def take(api: Api, bucket: Bucket, flink: Flink, namespace: str, address: 
     return seen | {"names": [namespace, address]}
 
 
-def without_what_the_clock_makes(objects: list[Manifest], alive: list[str]) -> list[Manifest]:
-    """Without the objects of Flink's own checkpoints of a run that lives, but the first.
+def without_what_the_clock_makes(objects: list[Manifest], alive: list[str], keys: Manifest) -> list[Manifest]:
+    """Without the objects of Flink's own checkpoints of a run that lives, but the first, as far as they are true.
 
     One is made at most once a minute and job: whether there is a second one depends on how long the run has lasted.
+    One under another name than its own, or that says Present without data, is not left out, and makes a difference.
     """
     made = [each for each in objects if each["kind"] == "Checkpoint" and each["spec"].get("source") == "Retained"]
     first = {each["spec"]["jobRef"]["name"]: each for each in sorted(made, key=_age, reverse=True)}
     later = [
         each["metadata"]["uid"]
         for each in made
-        if each["spec"]["origin"]["run"] in alive and each is not first[each["spec"]["jobRef"]["name"]]
+        if each["spec"]["origin"]["run"] in alive
+        and each is not first[each["spec"]["jobRef"]["name"]]
+        and _is_true(each, keys)
     ]
     return [each for each in objects if each["metadata"]["uid"] not in later]
+
+
+def _is_true(item: Manifest, keys: Manifest) -> bool:
+    spec, status = item["spec"], item.get("status") or {}
+    origin = spec["origin"]
+    own = names.retained_checkpoint(spec["jobRef"]["name"], origin["run"], origin["checkpointId"])
+    there = f"{key_of(status.get('location') or '')}/_metadata" in keys
+    return bool(item["metadata"]["name"] == own and status.get("phase") == "Present" and there)
 
 
 def _age(item: Manifest) -> tuple[str, str]:

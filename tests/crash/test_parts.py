@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from penstock.names import retained_checkpoint
 from tests.crash import runner, snapshot
 from tests.crash.effects import Effect, Request, name_of
 from tests.crash.faults import ERRORS, KILLS, refusal
@@ -83,18 +84,28 @@ def test_an_injected_error_may_be_told_of():
     assert snapshot.text_of(quiet, errors=True) == snapshot.text_of(_seen(RUN, UID, "run-7"), errors=True)
 
 
-def _retained(name: str, second: int, run: str) -> dict[str, Any]:
-    meta = {"name": name, "uid": name, "creationTimestamp": f"2026-01-31T12:00:{second:02}Z"}
-    spec = {"jobRef": {"name": "flow"}, "source": "Retained", "origin": {"run": run}}
-    return {"kind": "Checkpoint", "metadata": meta, "spec": spec}
+def _retained(number: int, run: str, phase: str = "Present", name: str = "") -> dict[str, Any]:
+    name = name or retained_checkpoint("flow", run, number)
+    meta = {"name": name, "uid": name, "creationTimestamp": f"2026-01-31T12:00:{number:02}Z"}
+    spec = {"jobRef": {"name": "flow"}, "source": "Retained", "origin": {"run": run, "checkpointId": number}}
+    status = {"phase": phase, "location": f"s3://crash/{run}/chk-{number}"}
+    return {"kind": "Checkpoint", "metadata": meta, "spec": spec, "status": status}
 
 
 def test_how_many_objects_the_minutes_have_made_is_no_difference():
-    ended, first, second = _retained("a", 1, "old"), _retained("b", 2, "new"), _retained("c", 3, "new")
-    leave = snapshot.without_what_the_clock_makes
-    assert leave([first, second], ["new"]) == [first]
-    assert leave([ended, first, second], ["new"]) == [ended]
-    assert leave([ended, first, second], []) == [ended, first, second]
+    ended, first, second = _retained(1, "old"), _retained(2, "new"), _retained(3, "new")
+    leave, keys = snapshot.without_what_the_clock_makes, {f"new/chk-{number}/_metadata": 24 for number in (2, 3)}
+    assert leave([first, second], ["new"], keys) == [first]
+    assert leave([ended, first, second], ["new"], keys) == [ended]
+    assert leave([ended, first, second], [], keys) == [ended, first, second]
+
+
+@pytest.mark.parametrize(
+    "wrong", [_retained(4, "new"), _retained(3, "new", "Failed"), _retained(3, "new", name="twice")]
+)
+def test_one_that_the_minutes_cannot_have_made_is_a_difference(wrong: dict[str, Any]):
+    first, keys = _retained(2, "new"), {f"new/chk-{number}/_metadata": 24 for number in (2, 3)}
+    assert snapshot.without_what_the_clock_makes([first, wrong], ["new"], keys) == [first, wrong]
 
 
 def test_every_effect_is_killed_in_every_way():

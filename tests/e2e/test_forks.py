@@ -44,7 +44,7 @@ def trunk(lab: Lab) -> Iterator[Ledger]:
 
 @pytest.fixture(scope="module")
 def branch(lab: Lab, trunk: Ledger) -> Ledger:
-    """The second job, running; Flink takes no checkpoints of it by itself."""
+    """The second job, just made; Flink takes no checkpoints of it by itself."""
     ledger = Ledger(lab, BRANCH, TRUNK, fed=trunk.fed)
     ledger.make_topics()
     wish = {"startFrom": {"checkpoint": {"name": SHARED}}, "checkpoints": {"interval": "1h"}}
