@@ -30,7 +30,7 @@ class Stage:
         self.now = NOW
         kube: Any = self.kube
         nothing: Any = None
-        self.world = World(Settings(), kube, nothing, nothing)
+        self.world = World(Settings(), kube, nothing, nothing, nothing)
 
     async def look(self, times: int = 1) -> float | None:
         """Passes without any time in between; what the last one asks for."""

@@ -35,7 +35,7 @@ class Stage:
         self.asked: list[Access] = []
         kube: Any = self.kube
         nothing: Any = None
-        self.world = World(Settings(), kube, nothing, nothing)
+        self.world = World(Settings(), kube, nothing, nothing, nothing)
         monkeypatch.setattr(clock, "now", lambda: self.now)
 
     async def ask(self) -> Cluster:

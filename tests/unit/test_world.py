@@ -32,7 +32,7 @@ def secret(data: dict[str, str | bytes] | None = None) -> Manifest:
 def world(*manifests: Manifest) -> World:
     kube: Any = FakeKube(*manifests)
     nothing: Any = None
-    return World(Settings(), kube, nothing, nothing)
+    return World(Settings(), kube, nothing, nothing, nothing)
 
 
 def store(*, metadata: dict[str, Any] | None = None, **spec: Any) -> CheckpointStore:
