@@ -18,9 +18,12 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@localhost:9093
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://:$port,CONTROLLER://localhost:9093
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-advertised.listeners=PLAINTEXT://$advertised
+# The broker asks itself, too (each write of a transaction is verified with its coordinator), and by a way of its own:
+# the advertised one may lead here from the clients' side only, as a forwarded port does.
+listeners=PLAINTEXT://:$port,BROKER://localhost:9094,CONTROLLER://localhost:9093
+inter.broker.listener.name=BROKER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+advertised.listeners=PLAINTEXT://$advertised,BROKER://localhost:9094
 log.dirs=$data/data
 num.partitions=4
 auto.create.topics.enable=true

@@ -29,9 +29,11 @@ class Gap:
     partition: int
     wanted: datetime
     earliest: datetime | None
-    """Time of the first record there is; None when every record has been deleted."""
+    """Time of the first record there is; None when every record has been deleted, or when nobody knows."""
     missing: timedelta | None
-    """How much there is not, at most: from `wanted` to `earliest`. None when every record has been deleted."""
+    """How much there is not, at most: from `wanted` to `earliest`; None without the latter."""
+    empty: bool
+    """Whether every record has been deleted."""
     within_retention: bool
     """Whether by the topic's settings everything since the wanted time is kept. Then what was deleted is older, unless
     the settings have been changed or somebody has deleted records by hand."""
@@ -40,7 +42,8 @@ class Gap:
         """As a sentence."""
         where = f"topic {self.topic}, partition {self.partition}: "
         if self.earliest is None or self.missing is None:
-            return where + f"every record has been deleted; those since {format_time(self.wanted)} are wanted"
+            why = "every record has been deleted" if self.empty else "records are gone, nobody knows up to which time"
+            return where + f"{why}; those since {format_time(self.wanted)} are wanted"
         late = display_duration(self.missing // timedelta(milliseconds=1))
         return where + f"there are records from {_from(self.earliest)} on, {late} after {format_time(self.wanted)}"
 
@@ -183,7 +186,8 @@ def _gap(topic: Topic, partition: Partition, wanted: datetime, now: datetime) ->
         return None
     earliest = None if millis is None else _time(millis)
     missing = None if earliest is None else max(earliest - wanted, timedelta(0))
-    return Gap(topic.name, partition.number, wanted, earliest, missing, _is_kept(topic, wanted, now))
+    kept = _is_kept(topic, wanted, now)
+    return Gap(topic.name, partition.number, wanted, earliest, missing, partition.empty, kept)
 
 
 def _is_kept(topic: Topic, wanted: datetime, now: datetime) -> bool:

@@ -27,8 +27,13 @@ class Partition:
     latest: int
     """The offset that the next record will get; 0 when there never was a record."""
     earliest_millis: int | None = None
-    """The time of the first record that there is; None when there is none. The end of a transaction counts as a record,
-    of the time when it was committed."""
+    """The time of the first record that there is; None when there is none, or when the broker cannot say it. The end of
+    a transaction counts as a record, of the time when it was committed."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no record (any more)."""
+        return self.earliest >= self.latest
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from penstock.source.troubles import Heard, trouble
 _T = TypeVar("_T")
 _Place = tuple[str, int]
 """A topic's name and the number of a partition."""
+_Pair = tuple[int, int]
 
 CALL_SECONDS = 5.0
 """So long one call may take, with connecting and signing in."""
@@ -41,6 +42,7 @@ _LIBRARY_ERRORS = (KafkaException, ValueError, TypeError, RuntimeError)
 _UNKNOWN_TOPIC = "UNKNOWN_TOPIC_OR_PART"
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_NEWEST = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
 _SETTINGS = ("retention.ms", "retention.bytes", "cleanup.policy")
 _FIRST_RECORD = 0
 """Asked for by its time: the first record since 1970 is the first one that there is, and the answer has its time."""
@@ -109,10 +111,11 @@ class Kafka:
 
         Where there is none yet: the offset that the next record would have got when the topic was measured.
         """
-        latest = {(topic.name, each.number): each.latest for topic in topics for each in topic.partitions}
+        parts = ((topic.name, each) for topic in topics for each in topic.partitions)
+        bounds = {(name, each.number): (each.earliest, each.latest) for name, each in parts}
         # Negative times are words of the protocol: -1 is the latest offset.
-        found = await self._offsets(list(latest), OffsetSpec.for_timestamp(max(millis, 0)))
-        return {place: latest[place] if found[place][0] < 0 else found[place][0] for place in latest}
+        found = await self._first_since(bounds, max(millis, 0))
+        return {place: latest if found[place][0] < 0 else found[place][0] for place, (_, latest) in bounds.items()}
 
     # ------------------------------------------------------------ questions
 
@@ -152,25 +155,59 @@ class Kafka:
         found: dict[_Place, Partition] = {}
         left = list(places)
         for _ in range(_ROUNDS):
-            first = await self._offsets(left, OffsetSpec.for_timestamp(_FIRST_RECORD))
-            earliest = await self._offsets(left, _EARLIEST)
-            latest = await self._offsets(left, _LATEST)
+            before = await self._bounds(left)
+            first = await self._first_since(before, _FIRST_RECORD)
+            bounds = await self._bounds(left)
             for place in left:
-                offset, millis = first[place]
+                (earliest, latest), (offset, millis) = bounds[place], first[place]
                 time = millis if offset >= 0 and millis >= 0 else None
-                if time is None or offset >= earliest[place][0]:
-                    found[place] = Partition(place[1], earliest[place][0], latest[place][0], time)
+                if time is None or offset >= earliest:
+                    found[place] = Partition(place[1], earliest, latest, time)
             left = [place for place in left if place not in found]
             if not left:
                 return found
         name, number = left[0]
         raise RetryLater(f"topic {name}, partition {number}: records are deleted faster than they can be asked for")
 
-    async def _offsets(self, places: Sequence[_Place], spec: OffsetSpec) -> dict[_Place, tuple[int, int]]:
+    async def _bounds(self, places: Sequence[_Place]) -> dict[_Place, _Pair]:
+        """Earliest and latest offset of each partition."""
+        earliest, latest = await self._offsets(places, _EARLIEST), await self._offsets(places, _LATEST)
+        return {place: (earliest[place][0], latest[place][0]) for place in places}
+
+    async def _first_since(self, bounds: Mapping[_Place, _Pair], millis: int) -> dict[_Place, _Pair]:
+        """Offset and time of each partition's first record of this time or later, -1 where there is none.
+
+        Kafka looks in the first segment that has held a record as late. When the records of that one are deleted and it
+        is still there (for minutes), it finds nothing, although later segments have some: a later time is asked for
+        then, by bisection, until the answer is the first record that there is or no time is left in between.
+        """
+        found = await self._offsets(list(bounds), OffsetSpec.for_timestamp(millis))
+        held = [place for place, (earliest, latest) in bounds.items() if found[place][0] < 0 and earliest < latest]
+        newest = await self._offsets(held, _NEWEST)
+        low = {place: millis for place in held if newest[place][1] > millis}
+        found |= {place: newest[place] for place in low if newest[place][0] >= bounds[place][0]}
+        high = {place: newest[place][1] for place in low if found[place][0] >= 0}
+        while left := [place for place in high if high[place] - low[place] > 1 and found[place][0] > bounds[place][0]]:
+            middle = {place: (low[place] + high[place]) // 2 for place in left}
+            for place, answer in (await self._at(middle)).items():
+                if answer[0] < 0:
+                    low[place] = middle[place]
+                else:
+                    high[place], found[place] = middle[place], answer
+        return found
+
+    async def _offsets(self, places: Sequence[_Place], spec: OffsetSpec) -> dict[_Place, _Pair]:
         """Offset and time of each partition, -1 for what there is not."""
-        if not places:
+        return await self._ask_offsets(dict.fromkeys(places, spec))
+
+    async def _at(self, millis: Mapping[_Place, int]) -> dict[_Place, _Pair]:
+        """The same for a time of each partition's own."""
+        return await self._ask_offsets({place: OffsetSpec.for_timestamp(each) for place, each in millis.items()})
+
+    async def _ask_offsets(self, specs: Mapping[_Place, OffsetSpec]) -> dict[_Place, _Pair]:
+        if not specs:
             return {}
-        wanted = {TopicPartition(*place): spec for place in places}
+        wanted = {TopicPartition(*place): spec for place, spec in specs.items()}
         asked = self._ask("offsets", lambda admin: admin.list_offsets(wanted, request_timeout=CALL_SECONDS))
         found = {}
         for key, future in asked.items():

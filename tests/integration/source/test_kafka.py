@@ -142,6 +142,30 @@ async def test_the_end_of_a_transaction_counts_as_a_record_of_its_own_time(broke
     assert left.earliest_millis > millis(COUNT)
 
 
+async def test_records_whose_segment_still_holds_older_ones(broker: str, admin: AdminClient) -> None:
+    """Of records that lie weeks apart each gets a segment of its own, which outlives its records for minutes.
+
+    Until it goes, Kafka looks for a time in the first segment that has ever held one as late, and finds nothing there.
+    """
+    name, day = "weeks", 86_400
+    admin.create_topics([NewTopic(name, 1, 1, config={"retention.ms": "-1"})])[name].result(SECONDS)
+    producer = Producer({"bootstrap.servers": broker, "log_level": admin_of.ERRORS_ONLY})
+    for number in range(-6, 0):
+        for second in range(3):
+            producer.produce(name, b"x", timestamp=millis(number * 10 * day + second))
+        assert producer.flush(SECONDS) == 0
+    delete(admin, name, {0: 7})
+    first = millis(-4 * 10 * day + 1)
+    async with Kafka(Access((broker,))) as kafka:
+        found = await kafka.measure([name])
+        at = [
+            (await kafka.offsets_at(found.topics, when))[name, 0]
+            for when in (0, first - 1, first, first + 1, millis(-3 * 10 * day), millis(-10 * day + 2), millis(0))
+        ]
+    assert found.topics[0].partitions == (Partition(0, 7, 18, first),)
+    assert at == [7, 7, 7, 8, 9, 17, 18]
+
+
 @pytest.mark.parametrize("more", [{}, {"tls": True}], ids=["nobody listens", "it does not speak TLS"])
 async def test_one_that_does_not_answer_is_not_waited_for(broker: str, more: dict[str, Any]) -> None:
     servers = (broker,) if more else ("localhost:1",)

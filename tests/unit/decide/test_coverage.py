@@ -81,13 +81,15 @@ def test_a_partition_that_does_not(partition, wanted, missing):
     assert gap.missing == missing
 
 
-@pytest.mark.parametrize("latest", [10, 12], ids=["empty", "written to since it was found empty"])
-def test_a_partition_of_which_everything_was_deleted(latest):
+@pytest.mark.parametrize(
+    ("latest", "why"),
+    [(10, "every record has been deleted"), (12, "records are gone, nobody knows up to which time")],
+    ids=["empty", "of no known time"],
+)
+def test_a_partition_of_which_nothing_is_known_to_be_left(latest, why):
     [gap] = gaps(part(earliest=10, latest=latest), ago(5))
     assert (gap.earliest, gap.missing) == (None, None)
-    assert str(gap) == (
-        "topic flights, partition 0: every record has been deleted; those since 2026-01-31T07:00:00Z are wanted"
-    )
+    assert str(gap) == f"topic flights, partition 0: {why}; those since 2026-01-31T07:00:00Z are wanted"
 
 
 def test_each_partition_is_looked_at():
