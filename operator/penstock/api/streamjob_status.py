@@ -276,7 +276,9 @@ class StreamJobStatus(Model):
     stop_attempts: int = 0
     """How often stopping the current run was tried."""
     next_stop_attempt_at: Time | None = None
-    """When stopping is tried again."""
+    """When stopping is tried again, if the job has completed a checkpoint by then."""
+    stop_refused_at: int | None = None
+    """Number of the newest complete checkpoint when stopping was refused: stopping is tried again after a newer one."""
     start_attempts: int = 0
     """How many runs in a row were lost before Flink reported them as running."""
     next_start_at: Time | None = None

@@ -316,13 +316,14 @@ def _stop(
 ) -> None:
     """Stop a run unless it cannot be asked now, or the last attempt was refused only just now."""
     again = draft.status.next_stop_attempt_at
-    if again is not None and draft.now < again:
+    if again is not None and (draft.now < again or _completes_nothing(draft)):
         why = draft.status.last_error.message if draft.status.last_error else "the savepoint failed"
+        when = f"at {again:%H:%M:%S} UTC" if draft.now < again else "when the job has completed a checkpoint again"
         draft.stalled(
             "SavepointFailed",
-            f"{reason} was refused, the job runs on: {why}. Tried again at {again:%H:%M:%S} UTC; to go on without a "
+            f"{reason} was refused, the job runs on: {why}. Tried again {when}; to go on without a "
             "savepoint write checkpoints.ifSavepointFails: LatestCheckpoint",
-            retry_seconds=max(0.0, (again - draft.now).total_seconds()),
+            retry_seconds=max(0.0, (again - draft.now).total_seconds()) or 10,
         )
         return
     flink = draft.observed.flink
@@ -338,6 +339,15 @@ def _stop(
         )
         return
     stop.record(draft, run, reason, method, next_start_from)
+
+
+def _completes_nothing(draft: Draft) -> bool:
+    """Whether no checkpoint was completed since the last attempt: the next one would fail as well, and not for nothing.
+
+    Flink restarts the job from its newest checkpoint when a savepoint that was to stop it fails (decision 0032).
+    """
+    refused, latest = draft.status.stop_refused_at, draft.status.latest_checkpoint
+    return refused is not None and (latest is None or latest.checkpoint_id <= refused)
 
 
 def _never_ran(draft: Draft, run: Run) -> bool:

@@ -168,6 +168,7 @@ def proceed(draft: Draft, intent: StartIntent) -> None:
         retained_checkpoints=(),
         stop_attempts=0,
         next_stop_attempt_at=None,
+        stop_refused_at=None,
         last_error=None,
         state=JobState.STARTING,
     )

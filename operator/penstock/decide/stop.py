@@ -156,7 +156,13 @@ def _attempt_failed(draft: Draft, intent: StopIntent, why: str) -> None:
         return
     attempts = draft.status.stop_attempts + 1
     pause = min(_FIRST_RETRY * 2 ** min(attempts - 1, 10), _LAST_RETRY)
-    draft.set(intent=None, stop_attempts=attempts, next_stop_attempt_at=draft.now + pause)
+    latest = draft.status.latest_checkpoint
+    draft.set(
+        intent=None,
+        stop_attempts=attempts,
+        next_stop_attempt_at=draft.now + pause,
+        stop_refused_at=latest.checkpoint_id if latest is not None else 0,
+    )
     draft.error("SavepointFailed", why)
     draft.say("Warning", "SavepointFailed", f"{intent.reason} refused, the job runs on: {why}")
     draft.wake(pause.total_seconds())
@@ -217,7 +223,7 @@ def proceed_teardown(draft: Draft, intent: TeardownIntent) -> None:
             "flink_state": None,
         }
         draft.set(run=run.model_copy(update=update))
-    draft.set(intent=None, stop_attempts=0, next_stop_attempt_at=None)
+    draft.set(intent=None, stop_attempts=0, next_stop_attempt_at=None, stop_refused_at=None)
     draft.wake(0)
 
 

@@ -306,6 +306,23 @@ def test_a_stop_that_was_refused_pauses_and_says_so():
     assert later.status.intent.attempt == 3
 
 
+@pytest.mark.parametrize(("refused", "completed"), [(None, 7), (6, 7), (0, 1)])
+def test_a_stop_is_tried_again_when_the_job_has_completed_a_checkpoint(refused, completed):
+    status = live(next_stop_attempt_at=NOW, stop_refused_at=refused)
+    found = running(status, {"state": "Stopped"}, flink=flink(completed=stats(completed)))
+    assert found.intent == "Stop Savepoint"
+
+
+@pytest.mark.parametrize(("refused", "completed"), [(7, 7), (8, 7), (0, None)])
+def test_a_job_that_completes_no_checkpoint_is_not_restarted_by_one_attempt_after_the_other(refused, completed):
+    status = live(next_stop_attempt_at=NOW, stop_refused_at=refused, latest_checkpoint=None)
+    newest = stats(completed) if completed is not None else None
+    found = running(status, {"state": "Stopped"}, flink=flink(completed=newest))
+    assert (found.intent, found.stalled) == ("", "SavepointFailed")
+    assert "when the job has completed a checkpoint again" in found.condition("Stalled").message
+    assert found.wake is not None
+
+
 def test_each_attempt_has_a_checkpoint_of_its_own():
     names = {running(live(stop_attempts=each), {"state": "Stopped"}).status.intent.checkpoint for each in range(5)}
     assert len(names) == 5

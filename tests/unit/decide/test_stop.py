@@ -133,6 +133,7 @@ def test_refuse_lets_the_job_run_on(phase, reason):
     assert (found.intent, found.effects) == ("", ())
     assert found.status.stop_attempts == 1
     assert found.status.next_stop_attempt_at == NOW + timedelta(seconds=10)
+    assert found.status.stop_refused_at == found.status.latest_checkpoint.checkpoint_id
     assert "disk full" in found.status.last_error.message
     assert found.events == ("SavepointFailed",)
 
