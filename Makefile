@@ -40,6 +40,11 @@ e2e: $(VENV)/.ready cluster ## Run the end-to-end tests only
 	@$(PYTHON) tests/prepare.py
 	@$(BIN)/pytest tests/e2e
 
+.PHONY: replay
+replay: $(VENV)/.ready cluster ## Prove restores and replays on real Kafka and Flink: a line for each scenario
+	@$(PYTHON) tests/prepare.py
+	@$(BIN)/pytest -q $(addprefix tests/e2e/test_,$(addsuffix .py,as_of replay forks restorable rollback))
+
 .PHONY: crash
 crash: $(VENV)/.ready ## Kill the operator at every single effect and compare the ends (up to an hour, no cluster)
 	@$(RUN) -m tests.crash

@@ -15,6 +15,7 @@ import yaml
 
 from demo.host import ALLOWED_CONTEXTS
 
+pytest_plugins = ["tests.scenarios"]
 ROOT = Path(__file__).parents[1]
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]

@@ -55,6 +55,10 @@ def branch(lab: Lab, trunk: Ledger) -> Ledger:
     return ledger
 
 
+@pytest.mark.scenario(
+    "a fork: begins with the state of the other job, and reads on from there; the other one does not notice",
+    group="replay",
+)
 def test_a_fork_begins_with_the_state_of_the_other_and_reads_on_from_there(trunk: Ledger, branch: Ledger) -> None:
     lab = trunk.lab
     run = lab.job(TRUNK)["run"]["id"]
@@ -71,6 +75,7 @@ def test_a_fork_begins_with_the_state_of_the_other_and_reads_on_from_there(trunk
     assert lab.job(TRUNK)["run"]["id"] == run, "the first job must not notice"
 
 
+@pytest.mark.scenario("a fork: what it began with is not deleted before it has a checkpoint of its own", group="replay")
 def test_what_a_fork_started_from_stays_until_it_has_a_checkpoint_of_its_own(trunk: Ledger, branch: Ledger) -> None:
     lab = trunk.lab
     lab.kubectl("delete", "checkpoint", SHARED, "--wait=false")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from demo.oracle import Key, Window
     from demo.topic import Record
+    from tests.scenarios import Figures
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -119,13 +120,14 @@ class Replayer:
     def report(self, windows: dict[Key, Window]) -> check.Report:
         return check.compare(windows, self.rows())
 
-    def until_out(self, windows: dict[Key, Window]) -> None:
-        """Wait until all of these are out, and see that there is nothing else, and nothing twice."""
+    def until_out(self, windows: dict[Key, Window]) -> str:
+        """Wait until all of these are out; see that there is nothing else, and nothing twice. How many, in words."""
         self.lab.until("every window is committed", lambda: not self.report(windows).missing, 120, every=2)
         self.saved()
         report = self.report(windows)
         self.lab.say(report.describe())
         assert report.exactly_once, report.describe()
+        return f"{report.windows_total:,} windows equal, none missing, extra or twice"
 
     def saved(self) -> None:
         """Wait until all that there is has certainly been read and is in a checkpoint, and with it what is put out."""
@@ -162,6 +164,9 @@ def test_without_a_replay_the_script_reads_all_and_puts_all_out(replayer: Replay
     replayer.until_out(expected("1970-01-01T00:00:00Z", "2013-07-01T00:00:00Z"))
 
 
+@pytest.mark.scenario(
+    "replay from the middle of the year with a look-back of 1 h: nothing of the look-back comes out", group="replay"
+)
 def test_a_replay_begins_with_its_look_back_and_puts_nothing_out_of_it(replayer: Replayer) -> None:
     lab = replayer.lab
     before = lab.job(NAME)["run"]["id"]
@@ -177,7 +182,13 @@ def test_a_replay_begins_with_its_look_back_and_puts_nothing_out_of_it(replayer:
     assert replayer.rows() == [], "23:00 is closed by now, and partial: it was read from 23:30 on"
 
 
-def test_a_failure_within_the_look_back_keeps_the_times_and_no_partial_window_comes_out(replayer: Replayer) -> None:
+@pytest.mark.scenario(
+    "a failure within the look-back, HA metadata gone, too: every window from that time on equals the oracle",
+    group="replay",
+)
+def test_a_failure_within_the_look_back_keeps_the_times_and_no_partial_window_comes_out(
+    replayer: Replayer, figures: Figures
+) -> None:
     lab = replayer.lab
     run, number = lab.job(NAME)["run"]["id"], lab.latest(NAME)
     lab.kubectl("delete", "configmaps", "-l", names.high_availability_selector(NAME, run))
@@ -192,7 +203,7 @@ def test_a_failure_within_the_look_back_keeps_the_times_and_no_partial_window_co
     assert all(each["status"]["replay"] == each["spec"]["origin"]["replay"] == TIMES for each in left)
     assert replayer.rows() == []
     replayer.feed("9999-12-31T23:59:59Z")
-    replayer.until_out(expected(FROM))
+    figures(replayer.until_out(expected(FROM)))
 
 
 def test_its_checkpoints_carry_the_times_across_a_stop(replayer: Replayer) -> None:
@@ -206,6 +217,9 @@ def test_its_checkpoints_carry_the_times_across_a_stop(replayer: Replayer) -> No
     assert (lab.job(NAME)["startedFrom"]["kind"], replayer.replay()) == ("Checkpoint", TIMES)
 
 
+@pytest.mark.scenario(
+    "a replay from the future, or from before a declared retention: refused, the job runs on", group="replay"
+)
 def test_a_replay_that_cannot_be_leaves_the_job_running(replayer: Replayer) -> None:
     lab = replayer.lab
     run = lab.job(NAME)["run"]["id"]
@@ -218,7 +232,8 @@ def test_a_replay_that_cannot_be_leaves_the_job_running(replayer: Replayer) -> N
     assert (status["run"]["id"], status["state"], replayer.replay()) == (run, "Running", TIMES)
 
 
-def test_a_backfill_ends_by_itself_with_whole_windows_only(replayer: Replayer) -> None:
+@pytest.mark.scenario("a backfill up to a time ends by itself: every window equals the oracle", group="replay")
+def test_a_backfill_ends_by_itself_with_whole_windows_only(replayer: Replayer, figures: Figures) -> None:
     """`sources` still says that too little is kept; with onGap Warn it begins all the same."""
     lab = replayer.lab
     replayer.forget()
@@ -227,12 +242,13 @@ def test_a_backfill_ends_by_itself_with_whole_windows_only(replayer: Replayer) -
     assert said == f"StreamJob {NAME} has finished its replay from {FROM} to {TO}\n"
     assert replayer.replay() == TIMES | {"to": TO, "onGap": "Warn"}
     report = replayer.report(expected(FROM, TO))
-    lab.say(report.describe())
     assert report.exactly_once, report.describe()
+    figures(f"{report.windows_total:,} windows equal, none missing, extra or twice")
     events = lab.items("events", "--field-selector", f"involvedObject.name={NAME}")
     assert any(each["reason"] == "SourceRetentionTooShort" for each in events)
 
 
+@pytest.mark.scenario("a restore after a backfill goes back into the line of its checkpoint", group="replay")
 def test_a_restore_after_it_goes_back_into_the_line_of_its_checkpoint(replayer: Replayer) -> None:
     lab = replayer.lab
     replayer.forget()
@@ -257,6 +273,10 @@ def is_ready(lab: Lab) -> bool:
     return bool(lab.condition("sourceconnection", CONNECTION, "Ready").get("status") == "True")
 
 
+@pytest.mark.scenario(
+    "a partition that no longer reaches back: refused with partition and time, the job was never stopped",
+    group="replay",
+)
 def test_what_the_broker_no_longer_has_is_refused_before_the_job_is_stopped(replayer: Replayer) -> None:
     lab = replayer.lab
     lab.create_cluster_wide(kafka(lab))
@@ -281,9 +301,10 @@ def test_what_the_broker_no_longer_has_is_refused_before_the_job_is_stopped(repl
     assert len(lab.checkpoints(NAME, "Upgrade")) == len(saved), "the job was never stopped"
 
 
-def test_a_replay_of_what_there_still_is_begins(replayer: Replayer) -> None:
+@pytest.mark.scenario("a replay of what that topic still holds: every window equals the oracle", group="replay")
+def test_a_replay_of_what_there_still_is_begins(replayer: Replayer, figures: Figures) -> None:
     lab = replayer.lab
     replayer.forget()
     later = "2013-07-03T02:30:00Z"
     lab.penstock("replay", NAME, "--from", later, "--wait", "--timeout", "3m", seconds=200)
-    replayer.until_out(expected(later))
+    figures(replayer.until_out(expected(later)))

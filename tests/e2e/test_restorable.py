@@ -72,6 +72,7 @@ def test_a_checkpoint_is_verified_when_it_is_complete(running: Lab) -> None:
     assert running.condition("checkpoint", "good", "Restorable")["status"] == "True"
 
 
+@pytest.mark.scenario("a target with one file missing: refused, the job was never stopped", group="replay")
 def test_what_has_lost_a_file_is_refused_before_the_job_is_stopped(running: Lab) -> None:
     lab = running
     run = lab.job("whole")["run"]["id"]

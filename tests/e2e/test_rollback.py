@@ -42,6 +42,10 @@ def warnings(lab: Lab) -> list[str]:
     return [str(each["message"]) for each in lab.items("events", fields)]
 
 
+@pytest.mark.scenario(
+    "a query that drops an operator, told to start all the same: back on the old version and state, once",
+    group="replay",
+)
 def test_a_query_that_drops_an_operator_with_state_is_taken_back(careful: Lab) -> None:
     lab = careful
     lab.patch({"job": {"sql": {"script": DROPPED}}}, NAME)
@@ -58,6 +62,7 @@ def test_a_query_that_drops_an_operator_with_state_is_taken_back(careful: Lab) -
     assert len(warnings(lab)) == 1
 
 
+@pytest.mark.scenario("a broken jar: back on the old version and state, once, with an event", group="replay")
 def test_a_jar_that_is_not_there_is_taken_back_too(careful: Lab) -> None:
     lab = careful
     lab.patch({"job": {"sql": None, "jar": {"uri": "local:///opt/flink/usrlib/missing.jar"}}}, NAME)
