@@ -6,8 +6,10 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from penstock import clock
 from penstock.api import constants
 from penstock.api.reading import read
 from penstock.api.source import Sasl, SourceConnection, Tls
@@ -15,7 +17,7 @@ from penstock.errors import Refused
 from penstock.kube import resources
 from penstock.kube.client import Kube, Manifest
 from penstock.source.access import Access, Login
-from penstock.source.answers import Measured
+from penstock.source.answers import Measured, Topic
 from penstock.source.held import SourceWish
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 Connect = Callable[[Access], AbstractAsyncContextManager["Kafka"]]
 """How a client is opened: `open_kafka`, or what stands for it in a test."""
+SHARES = (80, 90, 95)
+"""Percent of a topic's retention at which a record is old, older and nearly gone."""
 
 
 async def measure(kube: Kube, namespace: str, wish: SourceWish, connect: Connect | None = None) -> Measured:
@@ -43,7 +47,25 @@ async def measure(kube: Kube, namespace: str, wish: SourceWish, connect: Connect
         allowed = "its spec.allowedNamespaces"
         raise Refused(f"connection: {wish.connection} is not for namespace {wish.namespace} ({allowed})", "NotAllowed")
     async with (connect or open_kafka)(await access_of(kube, namespace, connection)) as kafka:
-        return await kafka.measure(wish.topics)
+        measured = await kafka.measure(wish.topics)
+        return measured if not wish.watched else replace(measured, younger=await _younger(kafka, measured))
+
+
+async def _younger(kafka: Kafka, measured: Measured) -> dict[int, dict[tuple[str, int], int]]:
+    """From which offset on the records are younger than some shares of the retention.
+
+    Reckoned by the operator's clock: one that is wrong warns too early or too late, and decides nothing.
+    """
+    now = int(clock.now().timestamp() * 1000)
+    by_limit: dict[int, list[Topic]] = {}
+    for topic in measured.topics:
+        if topic.keeps_millis is not None:
+            by_limit.setdefault(topic.keeps_millis, []).append(topic)
+    found: dict[int, dict[tuple[str, int], int]] = {share: {} for share in SHARES}
+    for limit, topics in by_limit.items():
+        for share in SHARES:
+            found[share] |= await kafka.offsets_at(topics, now - limit * share // 100)
+    return found
 
 
 @asynccontextmanager

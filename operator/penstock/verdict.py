@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where the Kafka sources of a state go on.
+
+    Attributes:
+        offsets: topic and partition to the offset that is read next. Negative: one of Flink's words (earliest, latest,
+            the group's own), of a partition of which nothing was read yet.
+        unread: how many splits of sources could not be read: of other kinds of sources, compressed, out of reach.
+    """
+
+    offsets: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    unread: int = 0
 
 
 @dataclass(frozen=True)
@@ -22,6 +37,7 @@ class Verification:
         written: when its `_metadata` was written.
         narrowest: name and max parallelism of the operator that can be split into the fewest parts, of those that had
             the job's own parallelism; None when there is none, or none that is meant to be split.
+        positions: where its Kafka sources go on.
     """
 
     files: int = 0
@@ -34,6 +50,7 @@ class Verification:
     checkpoint_id: int | None = None
     written: datetime | None = None
     narrowest: tuple[str, int] | None = None
+    positions: Positions = field(default_factory=Positions)
 
     @property
     def whole(self) -> bool:

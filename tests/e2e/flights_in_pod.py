@@ -6,6 +6,7 @@ feed TOPIC PARTITIONS FIRST UNTIL  flights from number FIRST on that were to lea
                                    partition.
 cut TOPIC PARTITION TIME           delete a partition's records of before TIME, as retention does it, which a test
                                    cannot wait for
+remove TOPIC                       delete a topic
 """
 
 import sys
@@ -57,6 +58,9 @@ def main() -> None:
     numbers = [int(each) for each in given]
     if verb == "make":
         topic.create(bootstrap, name, numbers[0])
+    elif verb == "remove":
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin.delete_topics([name])[name].result(30)
     elif verb == "cut":
         cut(bootstrap, name, *numbers)
     else:

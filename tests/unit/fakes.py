@@ -152,10 +152,10 @@ class FakeStore:
         inside = (key[len(prefix) :] for key in sorted(self.keys) if key.startswith(prefix))
         return tuple(dict.fromkeys(each.split("/")[0] for each in inside if "/" in each))
 
-    async def read(self, key: str, *, first: int | None = None) -> bytes | None:
+    async def read(self, key: str, *, first: int | None = None, after: int = 0) -> bytes | None:
         self._called("read", key)
         found = self.keys.get(key)
-        return found[:first] if isinstance(found, bytes) else None
+        return found[after : after + first if first else None] if isinstance(found, bytes) else None
 
     async def head(self, key: str) -> Stored | None:
         self._called("head", key)

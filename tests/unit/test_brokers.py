@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from penstock import clock
 from penstock.api.source import SourceConnection
 from penstock.brokers import access_of, measure, open_kafka
 from penstock.errors import Refused, RetryLater
 from penstock.source.access import Access, Login
-from penstock.source.answers import Measured
+from penstock.source.answers import Measured, Partition, Topic
 from penstock.source.held import SourceWish
 from tests.unit.builders import NAMESPACE, connection_manifest
 from tests.unit.fakes import FakeKube, Manifest
@@ -135,6 +136,52 @@ async def broker(reached: Access) -> AsyncIterator[Any]:
 async def test_the_topics_of_a_wish_are_measured():
     api: Any = FakeKube(stored())
     assert await measure(api, OWN, WISH, broker) == Measured((), ("flights",))
+
+
+WATCHED = SourceWish("team", "main", ("flights", "kept", "compacted"), watched="a" * 32)
+HOUR = 3_600_000
+
+
+class Aging:
+    """A broker whose offsets are the hours of 1970 at which their records were written."""
+
+    def __init__(self, *topics: Topic) -> None:
+        self.topics = topics
+        self.asked: list[tuple[tuple[str, ...], int]] = []
+
+    async def measure(self, _: tuple[str, ...]) -> Measured:
+        return Measured(self.topics)
+
+    async def offsets_at(self, topics: list[Topic], millis: int) -> dict[tuple[str, int], int]:
+        self.asked.append((tuple(topic.name for topic in topics), millis))
+        return {(topic.name, each.number): -(-millis // HOUR) for topic in topics for each in topic.partitions}
+
+
+async def test_of_a_run_that_is_watched_the_ages_are_measured_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(clock, "now", lambda: clock.from_millis(1000 * HOUR))
+    parts = (Partition(0, 0, 1000), Partition(1, 0, 1000))
+    aging = Aging(
+        Topic("flights", parts, retention_millis=100 * HOUR),
+        Topic("more", parts, retention_millis=100 * HOUR),
+        Topic("others", parts[:1], retention_millis=10 * HOUR),
+        Topic("kept", parts, retention_millis=None),
+        Topic("compacted", parts, retention_millis=HOUR, cleanup_policy=frozenset({"compact"})),
+    )
+
+    @asynccontextmanager
+    async def connect(_: Access) -> AsyncIterator[Any]:
+        yield aging
+
+    api: Any = FakeKube(stored())
+    found = await measure(api, OWN, WATCHED, connect)
+    places = [(name, number) for name in ("flights", "more") for number in (0, 1)]
+    assert found.younger == {
+        80: dict.fromkeys(places, 920) | {("others", 0): 992},
+        90: dict.fromkeys(places, 910) | {("others", 0): 991},
+        95: dict.fromkeys(places, 905) | {("others", 0): 991},
+    }
+    assert len(aging.asked) == 6, "topics of the same retention are asked about together"
+    assert (await measure(api, OWN, WISH, connect)).younger == {}
 
 
 @pytest.mark.parametrize(

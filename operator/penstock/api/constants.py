@@ -38,6 +38,7 @@ STALLED: Final = "Stalled"
 RESTORABLE: Final = "Restorable"
 VERIFIED: Final = "Verified"
 DELETING: Final = "Deleting"
+SOURCES_AT_RISK: Final = "SourcesAtRisk"
 
 UNREADABLE: Final = "Unreadable"
 """Reason of Stalled when an object does not fit the models."""

@@ -18,8 +18,9 @@ TIME_PATTERN = (
     "([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
 KEEP_NON_SOURCE = (
-    "spec.startFrom.replay.state: KeepNonSource is not supported yet; write Discard, or leave it out: the job then "
-    "builds its state anew from the sources"
+    "spec.startFrom.replay.state: KeepNonSource is not supported: what is read again would be applied twice to the "
+    "state that is kept, and Flink lets go of the state of a source only when the job itself gives that source another "
+    "uid; write Discard, or leave it out: the job then builds its state anew from the sources"
 )
 _TIME = re.compile(TIME_PATTERN)
 
@@ -29,13 +30,14 @@ class Override(StrEnum):
 
     NOT_WHOLE = "NotWhole"  # files of what is started from are missing, or its _metadata cannot be read
     PARALLELISM_TOO_HIGH = "ParallelismTooHigh"  # its state cannot be split into as many parts
+    SOURCE_OFFSETS_EXPIRED = "SourceOffsetsExpired"  # the broker has deleted what it goes on with, or does not say
 
 
 class ReplayState(StrEnum):
     """What becomes of the job's state in a replay."""
 
     DISCARD = "Discard"
-    KEEP_NON_SOURCE = "KeepNonSource"  # would apply events twice to what is kept; not supported yet
+    KEEP_NON_SOURCE = "KeepNonSource"  # would apply events twice to what is kept; refused
 
 
 class OnGap(StrEnum):
@@ -79,8 +81,7 @@ class ReplayWish(Model):
     state: ReplayState | None = Field(
         default=None, json_schema_extra=rules(Rule("self != 'KeepNonSource'", KEEP_NON_SOURCE))
     )
-    """What becomes of the job's state: Discard starts without any. KeepNonSource is not supported yet. Default
-    Discard."""
+    """What becomes of the job's state: Discard starts without any. KeepNonSource is refused. Default Discard."""
     on_gap: OnGap | None = None
     """What to do when a source no longer holds all that is to be read: Refuse does not start, and lets a running job
     run on; Warn starts, and an event tells it. Default Refuse."""
@@ -114,7 +115,8 @@ class StartFrom(Model):
     """No state: write {}."""
     override: tuple[Override, ...] | None = Field(default=None, max_length=8, json_schema_extra=LIST_SET)
     """What the start is not to be refused for: NotWhole starts though files are known to be missing, ParallelismTooHigh
-    though its state cannot be split into as many parts; Flink may fail then. Default: none."""
+    though its state cannot be split into as many parts (Flink may fail then), SourceOffsetsExpired though a Kafka
+    source has deleted records with which its state goes on, or does not answer. Default: none."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

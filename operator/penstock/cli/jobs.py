@@ -12,7 +12,7 @@ import click
 from penstock.cli.options import duration, duration_text, moment, moment_or_duration
 from penstock.cli.user import User, user_options
 
-OVERRIDES = ("NotWhole", "ParallelismTooHigh")
+OVERRIDES = ("NotWhole", "ParallelismTooHigh", "SourceOffsetsExpired")
 """As `penstock.api.streamjob.Override` has them, which --help need not wait for."""
 
 
@@ -66,7 +66,7 @@ def start(*, job: str, wait: bool, timeout: timedelta, user: User) -> None:
     help="The newest Checkpoint that was complete by then: RFC 3339 with a zone (2026-01-31T12:00:00+01:00).",
 )
 @click.option(
-    "--override", multiple=True, metavar="REASON", help="Start in spite of this refusal: NotWhole, ParallelismTooHigh."
+    "--override", multiple=True, metavar="REASON", help=f"Start in spite of this refusal: {', '.join(OVERRIDES)}."
 )
 @wait_options
 @user_options

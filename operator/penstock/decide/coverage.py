@@ -57,6 +57,8 @@ class OffsetGap:
     wanted: int
     earliest: int
     """The first offset that there is."""
+    since: datetime | None = None
+    """Time of the first record there is; None when every record has been deleted."""
 
     @property
     def missing(self) -> int:
@@ -65,8 +67,9 @@ class OffsetGap:
 
     def __str__(self) -> str:
         """As a sentence."""
+        first = f"of {_from(self.since)}" if self.since is not None else "and there is no record"
         return (
-            f"topic {self.topic}, partition {self.partition}: the earliest offset is {self.earliest}, "
+            f"topic {self.topic}, partition {self.partition}: the earliest offset is {self.earliest} ({first}), "
             f"{self.missing} after the wanted {self.wanted}"
         )
 
@@ -155,7 +158,9 @@ def from_offsets(measured: Measured, wanted: Mapping[tuple[str, int], int]) -> C
         elif partition is None:
             vanished.append(Vanished(name, number, offset, None))
         elif offset < partition.earliest:
-            gaps.append(OffsetGap(name, number, offset, partition.earliest))
+            millis = partition.earliest_millis
+            since = _time(millis) if millis is not None else None
+            gaps.append(OffsetGap(name, number, offset, partition.earliest, since))
         elif offset > partition.latest:
             vanished.append(Vanished(name, number, offset, partition.latest))
     return Coverage(

@@ -19,6 +19,7 @@ from penstock.decide import (
     retained,
     run,
     schedule,
+    standing,
     start,
     stop,
 )
@@ -45,6 +46,7 @@ def decide(observed: Observed) -> Decision:
         else:
             _present(draft)
             schedule.proceed(draft)
+            standing.proceed(draft)
         report.report(draft)
     for checkpoint in sorted(
         observed.checkpoints, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.name)

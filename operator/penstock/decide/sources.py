@@ -1,7 +1,7 @@
 """Whether the job's sources still hold what a replay would read: measured at the broker before anything stops. Pure.
 
-It stands beside `verification`, which says the same of a state's files. No replay is begun, and no job is stopped for
-one, without an answer that was found for that very start.
+It stands beside `verification`, which says the same of a state's files, and `expiry`, which says it of the offsets in a
+state. No replay is begun, and no job is stopped for one, without an answer that was found for that very start.
 """
 
 from __future__ import annotations
@@ -16,29 +16,20 @@ from penstock.api.start_from import OnGap
 from penstock.api.streamjob_status import StartedFrom, StartKind
 from penstock.decide import coverage, verification
 from penstock.decide.draft import Draft
+from penstock.decide.measured import answers, few, field_of, unknown_topics, unusable, wish_of
 from penstock.decide.needs import live_run
 from penstock.decide.refusal import Refusal
 from penstock.decide.replay import TOO_SHORT, longest_stop
 from penstock.model import Observed
 from penstock.source.held import Held, SourceWish
 
-_NAMED = 3
-"""So many partitions are named; a topic may have hundreds."""
-
 
 def wishes(observed: Observed) -> tuple[SourceWish, ...]:
     """What is to be measured in this pass."""
     job, began = observed.job, verification.to_start_from(observed)
-    if job is None or began is None or began.kind is not StartKind.REPLAY:
+    if job is None or began is None or (began.kind is not StartKind.REPLAY and began.location is None):
         return ()
-    return tuple(wish for source in job.spec.sources if (wish := _wish(observed, source)) is not None)
-
-
-def _wish(observed: Observed, source: JobSource) -> SourceWish | None:
-    if source.kafka is None or observed.job is None:
-        return None
-    start = verification.this_start(observed)
-    return SourceWish(observed.job.metadata.namespace, source.kafka.connection, tuple(source.kafka.topics), start)
+    return tuple(wish for source in job.spec.sources if (wish := wish_of(observed, source)) is not None)
 
 
 def hindrance(draft: Draft, began: StartedFrom) -> Refusal | str:
@@ -47,68 +38,47 @@ def hindrance(draft: Draft, began: StartedFrom) -> Refusal | str:
     if began.kind is not StartKind.REPLAY or replay is None:
         return ""
     gaps: list[str] = []
-    for source, held in _answers(draft.observed):
+    for source, held in answers(draft.observed):
         trouble = _unusable(source, held, replay.on_gap)
         if isinstance(trouble, str) and trouble:
             draft.wake(5)
         if trouble:
             return trouble
-        gaps += [f"{_field(source)}: {gap}" for gap in _gaps(draft.observed, replay, held)]
+        gaps += [f"{field_of(source)}: {gap}" for gap in _gaps(draft.observed, replay, held)]
     if not gaps or replay.on_gap is OnGap.WARN:
         return ""
     behind = replay.output_from - replay.source_start
     later = f" plus the look-back of {format_duration(behind // timedelta(milliseconds=1))}" if behind else ""
     return Refusal(
         TOO_SHORT,
-        f"{_few(gaps)}. Write a spec.startFrom.replay.from of that time{later} or later, or "
+        f"{few(gaps)}. Write a spec.startFrom.replay.from of that time{later} or later, or "
         "spec.startFrom.replay.onGap: Warn to do without what is gone",
     )
 
 
 def _unusable(source: JobSource, held: Held | None, on_gap: OnGap) -> Refusal | str:
     """Why nothing can be said of a source; empty when something can, or when it is not to matter."""
-    field = _field(source)
-    if held is None:
-        return f"{field}: the broker is asked whether it still holds what the replay would read"
-    if held.problem:
-        return Refusal("SourceNotUsable", f"{field}: {held.problem}")
+    trouble = unusable(source, held, "the replay would read")
+    if isinstance(trouble, Refusal) or held is None:
+        return trouble
     if held.measured is None:
-        return "" if on_gap is OnGap.WARN else f"{field}: nobody knows what the broker still holds: {held.trouble}"
-    if held.measured.unknown:
-        names = ", ".join(held.measured.unknown)
-        return Refusal("SourceNotUsable", f"{field}.topics: the broker does not know {names}; write topics that it has")
-    return ""
-
-
-def _few(gaps: list[str]) -> str:
-    more = f" and {len(gaps) - _NAMED} more partitions" if len(gaps) > _NAMED else ""
-    return "; ".join(gaps[:_NAMED]) + more
-
-
-def _field(source: JobSource) -> str:
-    return f"spec.sources[{source.name}].kafka"
+        return "" if on_gap is OnGap.WARN else trouble
+    return unknown_topics(source, held.measured.unknown) if held.measured.unknown else ""
 
 
 def warning(draft: Draft, began: StartedFrom) -> str:
     """What a replay that begins will not find any more, in words; empty when the sources hold all, or for others."""
     if began.kind is not StartKind.REPLAY or began.replay is None:
         return ""
-    return _few(list(_told(draft.observed, began.replay)))
+    return few(list(_told(draft.observed, began.replay)))
 
 
 def _told(observed: Observed, replay: Replay) -> Iterator[str]:
-    for source, held in _answers(observed):
+    for source, held in answers(observed):
         if held is not None and held.measured is not None:
-            yield from (f"{_field(source)}: {gap}" for gap in _gaps(observed, replay, held))
+            yield from (f"{field_of(source)}: {gap}" for gap in _gaps(observed, replay, held))
         elif held is not None:
-            yield f"{_field(source)}: nobody knows what the broker still holds: {held.trouble}"
-
-
-def _answers(observed: Observed) -> Iterator[tuple[JobSource, Held | None]]:
-    for source in observed.job.spec.sources if observed.job is not None else ():
-        wish = _wish(observed, source)
-        if wish is not None:
-            yield source, observed.held.get(wish)
+            yield f"{field_of(source)}: nobody knows what the broker still holds: {held.trouble}"
 
 
 def _gaps(observed: Observed, replay: Replay, held: Held | None) -> list[coverage.Gap]:

@@ -9,7 +9,7 @@ from penstock.api.checkpoint import Phase
 from penstock.api.start_from import StartFrom
 from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import Applied, Fallback, JobState, Run, StartedFrom, StartIntent
-from penstock.decide import health, replay, sources, verification
+from penstock.decide import expiry, health, replay, sources, verification
 from penstock.decide.change import spec_hash
 from penstock.decide.choice import choose
 from penstock.decide.draft import Draft
@@ -36,7 +36,7 @@ def ready(draft: Draft, wish: StartFrom, aside: str = "") -> StartedFrom | None:
         # Not of latest: the job was stopped for a change already, and goes back when Flink refuses it.
         refusal = verification.too_wide(draft, chosen, wish.override) or ""
     if not refusal and isinstance(chosen, StartedFrom):
-        refusal = sources.hindrance(draft, chosen)
+        refusal = sources.hindrance(draft, chosen) or expiry.hindrance(draft, chosen, wish)
     if isinstance(refusal, Refusal):
         draft.stalled(refusal.reason, f"{refusal.message}{aside}")
         return None
@@ -59,6 +59,7 @@ def begin(draft: Draft, wish: StartFrom) -> None:
             draft.wake(5)
             return
         fallback = health.fallback_of(draft, chosen, latest) if isinstance(latest, StartedFrom) else None
+    chosen = expiry.told(draft, chosen)
     digest = health.wanted_hash(draft.job)
     versions = [revision.version for revision in draft.observed.revisions]
     same = digest == draft.status.applied_spec_hash and draft.status.job_version > 0
@@ -102,7 +103,7 @@ def go_back(draft: Draft, fallback: Fallback) -> None:
             run=draft.observed.fresh_run,
             job_version=fallback.job_version,
             spec_hash=fallback.spec_hash,
-            started_from=began,
+            started_from=expiry.told(draft, began),
             applied=draft.status.applied,
             rolled_back=health.taken_back(draft, fallback),
             recorded_at=draft.now,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from penstock.errors import Refused
-from penstock.flink.metadata import FileReference, MetadataError, Operator, Summary, scan
+from penstock.flink.metadata import FileReference, MetadataError, Operator, Splits, Summary, scan
 from penstock.store.client import ObjectStore
 from penstock.store.layout import METADATA, Place
 
@@ -47,6 +47,7 @@ class Needs:
         size: bytes of the `_metadata` file itself.
         checkpoint_id: Flink's number of it.
         narrowest: see `penstock.verdict.Verification`.
+        splits: where its sources go on, as far as the `_metadata` file says.
     """
 
     files: Mapping[str, int]
@@ -55,6 +56,7 @@ class Needs:
     size: int
     checkpoint_id: int
     narrowest: tuple[str, int] | None = None
+    splits: Splits = field(default_factory=Splits)
 
 
 def complete_states(home: str, keys: Iterable[str]) -> tuple[str, ...]:
@@ -89,7 +91,8 @@ async def needs_of(store: ObjectStore, home: str, metadata: str) -> Needs | None
     if summary is None:
         return None
     narrowest = narrowest_of(summary.operators)
-    return Needs(files, outside, tuple(elsewhere), summary.size, summary.checkpoint_id, narrowest)
+    named = tuple(elsewhere)
+    return Needs(files, outside, named, summary.size, summary.checkpoint_id, narrowest, summary.splits)
 
 
 def narrowest_of(operators: Iterable[Operator]) -> tuple[str, int] | None:

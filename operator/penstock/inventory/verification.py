@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from penstock.errors import Refused
+from penstock.inventory.positions import positions_of
 from penstock.inventory.references import Needs, Unreadable, needs_of
 from penstock.store.client import ObjectStore
 from penstock.store.layout import METADATA
@@ -45,7 +46,14 @@ async def verify(store: ObjectStore, location: str, *, within: str | None = None
     if head is None:
         # Flink has taken it away meanwhile, `_metadata` first or last: it is gone, not broken.
         return Verification(unreadable="it has gone meanwhile", gone=True)
-    return replace(found, checkpoint_id=needs.checkpoint_id, written=head.modified, narrowest=needs.narrowest)
+    positions = await positions_of(store, metadata, needs.splits, root)
+    return replace(
+        found,
+        checkpoint_id=needs.checkpoint_id,
+        written=head.modified,
+        narrowest=needs.narrowest,
+        positions=positions,
+    )
 
 
 def _above(directory: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from penstock import clock, names
@@ -17,11 +18,12 @@ from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide import sources
+from penstock.decide import sources, standing
 from penstock.decide.needs import Needs, foreign_names, is_being_cleared, may_delete, needs, needs_in_store
 from penstock.decide.verification import wishes
 from penstock.errors import PenstockError, RetryLater
 from penstock.flink.answers import FlinkJob, Trigger
+from penstock.inventory.positions import read_positions
 from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.model import Foreign, JobListing, Observed, StoreView, TargetListing, Unknown
@@ -29,7 +31,7 @@ from penstock.observe import store as store_view
 from penstock.observe.kubernetes import revisions_of, runs_of
 from penstock.source.held import Held, SourceWish
 from penstock.store.client import ObjectStore
-from penstock.verdict import Verified, Wish
+from penstock.verdict import Positions, Verified, Wish
 from penstock.world import World, own_directory, place_of
 
 _T = TypeVar("_T")
@@ -90,7 +92,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     verified, held = await asyncio.gather(
         _verified(world, client, namespace, name, wishes(seen)), _held(world, name, sources.wishes(seen))
     )
-    return replace(seen, verified=verified, held=held)
+    return replace(seen, verified=verified, held=held | _watched(world, client, namespace, name, standing.wishes(seen)))
 
 
 async def _foreign(kube: Kube, namespace: str, names: tuple[str, ...]) -> tuple[Foreign, ...]:
@@ -262,6 +264,27 @@ async def _held(world: World, job: str, wanted: tuple[SourceWish, ...]) -> dict[
         await world.measurer.wait(wanted, _VERIFY_SECONDS)
         found = [world.measurer.ask(wish, job) for wish in wanted]
     return {wish: answer for wish, answer in zip(wanted, found, strict=True) if answer is not None}
+
+
+def _watched(
+    world: World, client: ObjectStore | Unknown | None, namespace: str, job: str, wanted: tuple[SourceWish, ...]
+) -> dict[SourceWish, Held]:
+    """The answers that there are about sources of a run that is watched. Nobody waits for them."""
+    if client is None or isinstance(client, Unknown):
+        return {}
+    found = {}
+    for wish in wanted:
+        # A status is not trusted: what it names elsewhere is not read.
+        own = bool(wish.state) and _is_of(client, wish.state, namespace, job)
+        answer = world.measurer.ask(wish, job, partial(_positions, client, wish.state if own else ""))
+        if answer is not None:
+            found[wish] = answer
+    return found
+
+
+async def _positions(client: ObjectStore, state: str) -> Positions | None:
+    """Where a state goes on; without one nowhere."""
+    return await read_positions(client, state) if state else Positions()
 
 
 def _is_of(client: ObjectStore, location: str, namespace: str, job: str) -> bool:

@@ -6,7 +6,8 @@ setting the writer's clock or the broker's, and so not always in order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Topic:
     """`cleanup.policy`: delete, compact or both."""
 
     @property
+    def keeps_millis(self) -> int | None:
+        """For how long it keeps each record, as far as time decides; None: time deletes nothing."""
+        return self.retention_millis if "delete" in self.cleanup_policy else None
+
+    @property
     def compacted(self) -> bool:
         """Whether only the newest record of each key is sure to be there."""
         return "compact" in self.cleanup_policy
@@ -61,3 +67,6 @@ class Measured:
 
     topics: tuple[Topic, ...]
     unknown: tuple[str, ...] = ()
+    younger: Mapping[int, Mapping[tuple[str, int], int]] = field(default_factory=dict)
+    """Percent of a topic's retention to the first offset of each partition whose record is younger than that; where
+    there is none, the offset of the next record. Only of topics that delete by time, and only when it was asked for."""

@@ -11,8 +11,11 @@ from penstock import clock
 from penstock.errors import PenstockError, Refused
 from penstock.source.answers import Measured
 from penstock.source.held import Held, SourceWish
+from penstock.verdict import Positions
 
 Look = Callable[[SourceWish], Awaitable[Measured]]
+Read = Callable[[], Awaitable[Positions | None]]
+"""Reads where the state of a wish goes on."""
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 2
@@ -20,6 +23,8 @@ _KEPT = timedelta(minutes=1)
 """How long an answer counts. What a broker deletes meanwhile is within the time that a stop may take."""
 _TROUBLE = timedelta(seconds=4)
 """How long nobody asks again after a broker did not answer."""
+PACE = timedelta(minutes=5)
+"""How long any answer counts for a run that is watched."""
 
 
 class Measurer:
@@ -33,16 +38,18 @@ class Measurer:
     def __init__(self, look: Look, done: Callable[[str, str], None]) -> None:
         self._look, self._done = look, done
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        # Of its own: no start waits behind all the runs that are watched.
+        self._slow_gate = asyncio.Semaphore(1)
         self._running: dict[SourceWish, asyncio.Task[None]] = {}
         self._answers: dict[SourceWish, Held] = {}
 
-    def ask(self, wish: SourceWish, job: str) -> Held | None:
+    def ask(self, wish: SourceWish, job: str, read: Read | None = None) -> Held | None:
         """The answer when there is one that still counts; else it is looked for, unless that is under way already."""
         known = self._answers.get(wish)
-        if known is not None and clock.now() - known.at < (_TROUBLE if known.trouble else _KEPT):
+        if known is not None and clock.now() - known.at < _counts(known):
             return known
         if wish not in self._running:
-            self._running[wish] = asyncio.create_task(self._measure(wish, job), name=f"{wish.connection}")
+            self._running[wish] = asyncio.create_task(self._measure(wish, job, read), name=f"{wish.connection}")
         # A broker that does not answer is known not to, until it does.
         return known if known is not None and known.trouble else None
 
@@ -52,20 +59,22 @@ class Measurer:
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
 
-    async def _measure(self, wish: SourceWish, job: str) -> None:
+    async def _measure(self, wish: SourceWish, job: str, read: Read | None) -> None:
         try:
-            async with self._gate:
-                answer = await self._answer(wish)
-            self._answers = {key: old for key, old in self._answers.items() if answer.at - old.at < _KEPT}
+            async with self._slow_gate if wish.watched else self._gate:
+                answer = await self._answer(wish, read)
+            self._answers = {key: old for key, old in self._answers.items() if answer.at - old.at < _remembered(old)}
             self._answers[wish] = answer
         finally:
             del self._running[wish]
             self._done(wish.namespace, job)
 
-    async def _answer(self, wish: SourceWish) -> Held:
+    async def _answer(self, wish: SourceWish, read: Read | None) -> Held:
         try:
+            # Before the broker: what is deleted meanwhile is then missing, and not the other way round.
+            positions = await read() if read is not None else None
             measured = await self._look(wish)
-            return Held(wish, clock.now(), measured)
+            return Held(wish, clock.now(), measured, positions)
         except Refused as error:
             return Held(wish, clock.now(), problem=str(error))
         except PenstockError as error:
@@ -73,3 +82,14 @@ class Measurer:
         except Exception as error:  # a bug must not leave a job waiting without a word
             log.exception("SourceConnection %s: measuring failed", wish.connection)
             return Held(wish, clock.now(), trouble=f"measuring failed: {type(error).__name__}")
+
+
+def _counts(held: Held) -> timedelta:
+    gone = held.measured is not None and held.positions is None  # the state was taken away: the next one is tried soon
+    if held.wish.watched and not gone:
+        return PACE
+    return _TROUBLE if held.trouble else _KEPT
+
+
+def _remembered(held: Held) -> timedelta:
+    return PACE if held.wish.watched else _KEPT

@@ -104,18 +104,18 @@ class ObjectStore:
 
         return await self._call(f"list {prefix}", work)
 
-    async def read(self, key: str, *, first: int | None = None) -> bytes | None:
-        """An object's bytes (the `first` ones only when given), or None when there is none."""
+    async def read(self, key: str, *, first: int | None = None, after: int = 0) -> bytes | None:
+        """An object's bytes (only the `first` ones behind `after` others when given), or None when there is none."""
 
         def work() -> bytes | None:
-            extra = {"Range": f"bytes=0-{first - 1}"} if first else {}
+            extra = {"Range": f"bytes={after}-{after + first - 1}"} if first else {}
             try:
                 return bytes(self._s3.get_object(Bucket=self.place.bucket, Key=key, **extra)["Body"].read())
             except ClientError as error:
                 if error.response["Error"]["Code"] in _MISSING:
                     return None
                 if error.response["Error"]["Code"] == "InvalidRange":
-                    return b""  # it is empty: there is no first byte
+                    return b""  # it is empty, or shorter: there is no first byte
                 raise
 
         return await self._call(f"read {key}", work)

@@ -4,10 +4,12 @@ It installs Flink 2.3 and 1.20 from the Python Package Index (700 MB) below /tmp
 starts a JobManager and a TaskManager on loopback (with the machine's Java 17), runs SQL with keyed state, takes
 checkpoints or a savepoint, cancels the job, stops Flink, and keeps the last `_metadata` with a JSON file beside it that
 says what was on the disk and what Flink's REST API said. It takes a minute or two a scenario, and 2 GB of memory.
+Those with Kafka need Python with confluent-kafka (`.venv/bin/python`), and start a broker from the cached jars.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -18,13 +20,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cluster.images import flink, jars
 from cluster.settings import paths
+from tests.data.metadata.broker import ADDRESS, RECORDS, broker
 
 HERE = Path(__file__).parent
 WORK = Path("/tmp/penstock-metadata")  # noqa: S108 - it is in the paths of the files: the same for everybody
@@ -54,6 +57,12 @@ CREATE TABLE lines (id BIGINT, payload STRING) WITH ('connector' = 'filesystem',
 INSERT INTO results SELECT id, COUNT(*), MAX(payload) FROM
   (SELECT * FROM events UNION ALL SELECT * FROM lines) GROUP BY id;
 """
+TOPICS = f"""
+CREATE TABLE topics (id BIGINT, payload STRING) WITH ('connector' = 'kafka', 'topic' = 'flights;delays',
+  'properties.bootstrap.servers' = '{ADDRESS}', 'properties.group.id' = 'metadata', 'format' = 'json',
+  'scan.startup.mode' = 'earliest-offset');
+INSERT INTO results SELECT id, COUNT(*), MAX(payload) FROM topics GROUP BY id;
+"""  # noqa: S608 - our own text
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class Scenario:
     checkpoints: int = 2
     savepoint: str = ""
     claimed: bool = False
+    versions: tuple[str, ...] = ("2.3.0", "1.20.3")
     ended: str = ""
     """Part of the name of a vertex that must have finished before the checkpoint."""
 
@@ -94,6 +104,8 @@ UNALIGNED = {
     "execution.checkpointing.data-inline-threshold": "1 b",
     "taskmanager.memory.segment-size": "8 kb",
 }
+ON_KAFKA = {"state.backend.type": "hashmap"}
+IN_FILES = {"execution.checkpointing.data-inline-threshold": "1 b"}
 
 SCENARIOS = {
     "hashmap": Scenario("state on the heap", {"state.backend.type": "hashmap"}),
@@ -119,6 +131,17 @@ SCENARIOS = {
         FOLDER,
         more=", 'number-of-rows' = '5000'",
         ended="events",
+    ),
+    "kafka": Scenario("all records of two topics were read", ON_KAFKA, TOPICS, versions=("2.3.0",)),
+    "kafka-files": Scenario(
+        "the same, each state in a file", ON_KAFKA | IN_FILES, TOPICS, savepoint="NATIVE", versions=("2.3.0",)
+    ),
+    "kafka-merged": Scenario("the same, merged files", ON_KAFKA | IN_FILES | MERGED, TOPICS, versions=("2.3.0",)),
+    "kafka-compressed": Scenario(
+        "the same, compressed",
+        ON_KAFKA | {"execution.checkpointing.snapshot-compression": "true"},
+        TOPICS,
+        versions=("2.3.0",),
     ),
     "claimed": Scenario("restored in CLAIM mode: files of another job id", ROCKSDB | NEVER_COMPACTED, claimed=True),
 }
@@ -287,8 +310,12 @@ def run(version: str, name: str, scenario: Scenario) -> None:
     STATE.mkdir(parents=True)
     (WORK / "lines").mkdir(exist_ok=True)
     (WORK / "lines" / "a.csv").write_text("".join(f"{number},a line\n" for number in range(1000)))
-    with running(home, scenario.options) as environment:
-        job = submit(home, environment, scenario)
+    kafka, settings = scenario.insert is TOPICS, ""
+    if kafka:
+        (connector,) = (jar for jar in jars.fetch(paths(), "demo-lib") if "connector-kafka" in jar.name)
+        settings = f"ADD JAR 'file://{connector}';\n"
+    with broker(WORK) if kafka else nullcontext(), running(home, scenario.options) as environment:
+        job = submit(home, environment, scenario, settings)
         if scenario.ended:
             take(job, "checkpoints", {"checkpointType": "CONFIGURED"})  # a task ends after a last checkpoint
             wait("end of a task", lambda: _ended(job, scenario.ended))
@@ -324,7 +351,7 @@ def keep(version: str, name: str, scenario: Scenario, taken: dict[str, Any], ver
         for path in sorted(place.rglob("*"))
         if path.is_file() and path.name != "_metadata"
     }
-    facts = {
+    facts: dict[str, Any] = {
         "what": scenario.what,
         "flink": version,
         "directory": directory,
@@ -334,6 +361,9 @@ def keep(version: str, name: str, scenario: Scenario, taken: dict[str, Any], ver
         "vertices": {vertex["id"]: [vertex["name"], vertex["parallelism"]] for vertex in vertices},
         "files": files,
     }
+    if scenario.insert is TOPICS:
+        facts["positions"] = {f"{topic}/{partition}": count for (topic, partition), count in RECORDS.items()}
+        facts["contents"] = {name: base64.b64encode(Path(name[5:]).read_bytes()).decode() for name in files}
     (folder / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")
     print(f"{folder.name}: {(folder / '_metadata').stat().st_size} bytes, {len(files)} files", flush=True)
 
@@ -343,6 +373,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that Flink is stopped then, too
     for version in FLINKS:
         for name, scenario in SCENARIOS.items():
+            if version not in scenario.versions:
+                continue
             if not sys.argv[1:] or {name, f"{name}-{version.rpartition('.')[0]}"} & set(sys.argv[1:]):
                 run(version, name, scenario)
 

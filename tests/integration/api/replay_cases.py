@@ -58,7 +58,7 @@ CASES = (
     ),
     Case(
         "StreamJob",
-        "spec.startFrom.replay.state: KeepNonSource is not supported yet",
+        "spec.startFrom.replay.state: KeepNonSource is not supported",
         accepted=(replay(state="Discard"), replay()),
         refused=(replay(state="KeepNonSource"),),
     ),

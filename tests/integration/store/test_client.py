@@ -111,6 +111,9 @@ async def test_what_the_client_gives(s3: Clients) -> None:
     assert (found.size, found.modified.tzinfo is not None) == (5, True)
     assert await store.head("team/none") is None
     assert await store.read("team/empty", first=16) == b""
+    assert await store.read("team/a", first=2, after=1) == b"23"
+    assert await store.read("team/a", first=9, after=3) == b"45"
+    assert await store.read("team/a", first=9, after=5) == b""
     assert await store.read_json("team/empty") is None
 
     def join(chunks: Iterator[bytes]) -> bytes:

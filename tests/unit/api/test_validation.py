@@ -84,7 +84,11 @@ def test_what_penstock_knows_may_stand_anywhere(name):
 
 def test_a_replay_that_keeps_state_is_refused_with_what_to_write():
     (problem,) = problems_of(startFrom={"replay": {"from": "24h", "state": "KeepNonSource"}})
-    assert problem.startswith("spec.startFrom.replay.state: KeepNonSource is not supported yet; write Discard, or")
+    assert problem.startswith(
+        "spec.startFrom.replay.state: KeepNonSource is not supported: what is read again would be"
+    )
+    assert "applied twice" in problem
+    assert "write Discard, or leave it out" in problem
     assert problems_of(startFrom={"replay": {"from": "24h", "state": "Discard"}}) == []
 
 

@@ -14,6 +14,7 @@ from tests.unit.decide.toy import Toy, after
 from tests.unit.decide.toy.flink import FAILS, HANGS
 
 Event = Callable[[Toy], object]
+SOURCES = [{"name": "flights", "kafka": {"connection": "kafka", "topics": ["flights"]}}]
 
 
 def _delete_newest(toy: Toy) -> None:
@@ -84,6 +85,11 @@ EVENTS: dict[str, Event] = {
     "store up": _set("store_down", value=False),
     "flink down": _set("flink_down", value=True),
     "flink up": _set("flink_down", value=False),
+    "sources are declared": lambda toy: toy.edit(sources=SOURCES),
+    "offsets expire": _set("earliest", 200),
+    "offsets are there": _set("earliest", 0),
+    "broker down": _set("broker_down", value=True),
+    "broker up": _set("broker_down", value=False),
     "savepoints fail": _set("savepoint_failure", "CheckpointException: no"),
     "savepoints work": _set("savepoint_failure", ""),
 }
@@ -100,7 +106,8 @@ def play(events: list[str], toy: Toy) -> Toy:
 @given(st.lists(st.sampled_from(sorted(EVENTS)), max_size=25))
 def test_nothing_is_broken_whatever_happens_and_all_ends_well(events: list[str]) -> None:
     toy = play(events, after(create))
-    toy.store_down = toy.flink_down = False
+    toy.store_down = toy.flink_down = toy.broker_down = False
+    toy.earliest = 0
     toy.savepoint_failure = ""
     toy.edit(state="Running", startFrom={"latest": {}}, parallelism=2)
     for _ in range(4):  # pauses after failures are minutes
@@ -123,7 +130,8 @@ STRAIGHT = sorted(EVENTS.keys() - {"restore", "replay", "replay from there", "de
 @given(st.lists(st.sampled_from(STRAIGHT), max_size=25))
 def test_no_state_that_was_saved_is_ever_left_behind(events: list[str]) -> None:
     toy = play(events, after(create))
-    toy.store_down = toy.flink_down = False
+    toy.store_down = toy.flink_down = toy.broker_down = False
+    toy.earliest = 0
     toy.savepoint_failure = ""
     toy.edit(state="Running", parallelism=2)
     for _ in range(4):
@@ -146,3 +154,35 @@ def test_unknown_is_not_failed(down: str, wish: str) -> None:
     if down == "flink down":
         assert len(toy.live) == 1
         assert len(toy.starts) == starts
+
+
+@pytest.mark.parametrize("trouble", ["offsets expire", "broker down"])
+@pytest.mark.parametrize(
+    "what", ["JobManager dies", "HA lost", "upgrade", "upgrade that fails", "upgrade that hangs", "restart"]
+)
+def test_no_job_is_kept_down_by_its_sources(trouble: str, what: str) -> None:
+    """Nobody asked for these starts, or a stop was made to go on at once."""
+    toy = play(["sources are declared", "five of them", trouble, what, "JobManager dies"], after(create))
+    for _ in range(3):
+        toy.settle()
+        toy.tick(600)
+    toy.settle()
+    assert toy.violations == []
+    assert len(toy.live) == 1, "\n".join(toy.trace[-40:])
+    assert len(toy.starts) > 1 or what == "JobManager dies"
+
+
+@pytest.mark.parametrize("trouble", ["offsets expire", "broker down"])
+def test_a_user_who_starts_a_job_again_is_told_and_it_starts_when_it_can(trouble: str) -> None:
+    toy = play(["sources are declared", "stop", "five of them", "five of them"], after(create))
+    toy.settle()
+    play([trouble, "run"], toy)
+    toy.settle()
+    assert (len(toy.live), toy.violations) == (0, [])
+    stalled = next(each for each in toy.status.conditions if each.type == "Stalled")
+    assert (stalled.status, stalled.reason) == (
+        ("True", "SourceOffsetsExpired") if trouble == "offsets expire" else ("False", "AsAsked")
+    )
+    play(["offsets are there", "broker up"], toy)
+    toy.settle()
+    assert (len(toy.live), toy.violations) == (1, [])

@@ -214,11 +214,12 @@ def test_an_offset(partition, wanted, coverage):
 
 
 def test_what_is_told_of_offsets():
-    held = measured(part(0, 10), part(1, 10))
-    wanted = {("flights", 0): 4, ("flights", 1): 101, ("flights", 2): 7, ("gone", 0): 3}
+    held = measured(part(0, 10, first=ago(3)), part(1, 10), part(3, 100))
+    wanted = {("flights", 0): 4, ("flights", 1): 101, ("flights", 2): 7, ("flights", 3): 90, ("gone", 0): 3}
     assert from_offsets(held, wanted).problems() == (
         "topic gone: the broker does not know it",
-        "topic flights, partition 0: the earliest offset is 10, 6 after the wanted 4",
+        "topic flights, partition 0: the earliest offset is 10 (of 2026-01-31T09:00:00Z), 6 after the wanted 4",
+        "topic flights, partition 3: the earliest offset is 100 (and there is no record), 10 after the wanted 90",
         "topic flights, partition 1: it ends at offset 100, before the wanted 101: the topic was made anew",
         "topic flights, partition 2: there is no such partition, of which offset 7 is wanted",
     )

@@ -10,7 +10,8 @@ from penstock import clock
 from penstock.errors import Refused, RetryLater
 from penstock.source.answers import Measured
 from penstock.source.held import SourceWish
-from penstock.source.measurer import Measurer
+from penstock.source.measurer import PACE, Measurer
+from penstock.verdict import Positions
 
 WISH = SourceWish("team", "kafka", ("flights",), "1/")
 FOUND = Measured((), ("flights",))
@@ -35,7 +36,7 @@ class Broker:
         return FOUND
 
     async def answer(self, wish: SourceWish = WISH) -> object:
-        self.measurer.ask(wish, "flights")
+        self.measurer.ask(wish, "flights", read if wish.watched else None)
         await self.measurer.wait([wish], 1)
         return self.measurer.ask(wish, "flights")
 
@@ -97,3 +98,102 @@ async def test_it_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch):
     held = broker.measurer.ask(WISH, "flights")
     assert held is not None
     assert held.measured is FOUND
+
+
+# ---------------------------------------------------------------- a run that is watched
+
+WATCHED = SourceWish("team", "kafka", ("flights",), watched="a" * 32, state="s3://bucket/chk-7")
+LATER = SourceWish("team", "kafka", ("flights",), watched="a" * 32, state="s3://bucket/chk-8")
+FOUND_AT = Positions({("flights", 0): 7})
+
+
+async def read() -> Positions | None:
+    return FOUND_AT
+
+
+async def test_where_its_state_goes_on_is_read_with_it():
+    broker = Broker()
+    assert broker.measurer.ask(WATCHED, "flights", read) is None
+    await broker.measurer.wait([WATCHED], 1)
+    held = broker.measurer.ask(WATCHED, "flights", read)
+    assert held is not None
+    assert (held.measured, held.positions) == (FOUND, FOUND_AT)
+
+
+async def test_a_newer_state_is_no_other_wish_and_waits_for_the_next_look(monkeypatch: pytest.MonkeyPatch):
+    broker = Broker()
+    await broker.answer(WATCHED)
+    held = broker.measurer.ask(LATER, "flights", read)
+    assert held is not None
+    assert held.wish.state == WATCHED.state
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + PACE * 0.9)
+    assert broker.measurer.ask(LATER, "flights", read) is held
+    monkeypatch.setattr(clock, "now", lambda: now + PACE)
+    assert broker.measurer.ask(LATER, "flights", read) is None
+    await broker.measurer.wait([LATER], 1)
+    assert [wish.state for wish in broker.asked] == [WATCHED.state, LATER.state]
+
+
+async def test_a_state_that_was_taken_away_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch):
+    async def gone() -> Positions | None:
+        return None
+
+    broker = Broker()
+    broker.measurer.ask(WATCHED, "flights", gone)
+    await broker.measurer.wait([WATCHED], 1)
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + PACE / 10)
+    held = broker.measurer.ask(WATCHED, "flights", gone)
+    assert held is not None
+    assert held.positions is None
+    monkeypatch.setattr(clock, "now", lambda: now + PACE / 4)
+    assert broker.measurer.ask(LATER, "flights", read) is None
+    await broker.measurer.wait([LATER], 1)
+    held = broker.measurer.ask(LATER, "flights", read)
+    assert held is not None
+    assert held.positions == FOUND_AT
+
+
+async def test_another_run_is_another_wish():
+    broker = Broker()
+    await broker.answer(WATCHED)
+    assert broker.measurer.ask(SourceWish("team", "kafka", ("flights",), watched="b" * 32), "flights") is None
+    assert broker.measurer.ask(WISH, "flights") is None
+
+
+@pytest.mark.parametrize("error", [RetryLater("time-out"), Refused("no", "AccessDenied")])
+async def test_a_state_that_cannot_be_read_now_is_an_answer(error: Exception):
+    async def fail() -> Positions | None:
+        raise error
+
+    broker = Broker()
+    broker.measurer.ask(WATCHED, "flights", fail)
+    await broker.measurer.wait([WATCHED], 1)
+    held = broker.measurer.ask(WATCHED, "flights", fail)
+    assert held is not None
+    assert (held.measured, held.trouble or held.problem) == (None, str(error))
+    assert broker.asked == []
+
+
+async def test_a_silent_broker_is_asked_at_the_same_slow_pace(monkeypatch: pytest.MonkeyPatch):
+    broker = Broker()
+    broker.error = RetryLater("no broker answers")
+    silent = await broker.answer(WATCHED)
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + PACE * 0.9)
+    assert broker.measurer.ask(WATCHED, "flights") is silent
+    assert broker.asked == [WATCHED]
+
+
+async def test_no_start_waits_behind_runs_that_are_watched():
+    broker = Broker()
+    broker.gate.clear()
+    for number in range(9):
+        broker.measurer.ask(SourceWish("team", "kafka", ("flights",), watched=f"{number}"), "flights")
+    broker.measurer.ask(WISH, "flights")
+    await broker.measurer.wait([WISH], 0.05)
+    assert WISH in broker.asked
+    assert len(broker.asked) == 2, "one run at a time"
+    broker.gate.set()
+    await broker.answer()

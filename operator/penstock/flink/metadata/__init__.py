@@ -14,18 +14,22 @@ from penstock.flink.metadata.model import (
 )
 from penstock.flink.metadata.reader import MAGIC, read, scan
 from penstock.flink.metadata.source import MetadataError
+from penstock.flink.metadata.splits import Elements, Place, Splits
 
 __all__ = [
     "MAGIC",
+    "Elements",
     "FileReference",
     "Kind",
     "MasterState",
     "Metadata",
     "MetadataError",
     "Operator",
+    "Place",
     "Properties",
     "Scope",
     "Segment",
+    "Splits",
     "Summary",
     "needed",
     "read",

@@ -1,16 +1,17 @@
 """State handles: how a `_metadata` file says where state is. Tags and field order: Flink's MetadataV2V3SerializerBase.
 
-A handle is read for the files that it names and for the bytes that lie in the `_metadata` file itself; everything else
-(key groups, offsets, names of states, ids of handles) is passed over.
+A handle is read for the files that it names, for the bytes that lie in the `_metadata` file itself, and for where a
+source goes on; everything else (key groups, offsets, names of states, ids of handles) is passed over.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from penstock.flink.metadata.model import FileReference, Kind, Scope, Segment
 from penstock.flink.metadata.source import MetadataError, Source
+from penstock.flink.metadata.splits import LIMIT, READER_STATE, Splits
 
 _NULL = 0
 _INLINE = 1
@@ -56,6 +57,7 @@ class Handles:
     Attributes:
         inline_bytes: bytes of state inside the file so far.
         references: files handed on so far.
+        splits: where sources go on, as far as that is in the file.
     """
 
     def __init__(self, source: Source, directory: str, emit: Emit, emit_directory: EmitDirectory) -> None:
@@ -65,6 +67,7 @@ class Handles:
         self._emit_directory = emit_directory
         self.inline_bytes = 0
         self.references = 0
+        self.splits = Splits()
 
     def coordinator(self) -> int:
         """A coordinator's state, which Flink reads only when it is inline; gives its bytes."""
@@ -86,15 +89,19 @@ class Handles:
             return
         if tag not in (_OPERATOR, _MERGED_OPERATOR):
             raise MetadataError(begin, "an operator state handle (tag 0, 4 or 17)", f"tag {tag}")
+        elements: list[int] = []
         for _ in range(source.count("the number of operator states")):
-            source.text("the name of an operator state")
+            name = source.text("the name of an operator state")
             source.u8("the mode of an operator state")
-            self._longs("the offsets of an operator state")
+            if name == READER_STATE:
+                self._elements(elements)
+            else:
+                self._longs("the offsets of an operator state")
         if tag == _MERGED_OPERATOR:
             for which in ("taskowned", "shared"):
                 self._emit_directory(source.text(f"the managed directory in {which}/"))
             source.u8("whether the operator state is empty")
-        self.stream(Kind.OPERATOR)
+        self.stream(Kind.OPERATOR, elements)
 
     def keyed(self) -> None:
         """Keyed state of one subtask."""
@@ -113,8 +120,13 @@ class Handles:
         """In-flight records of a result subpartition, or from version 6 on perhaps of all of a subtask."""
         self._channel(version, _OUTPUT, "a result subpartition")
 
-    def stream(self, kind: Kind) -> None:
-        """State as a stream of bytes: none, inline, a file or a part of one."""
+    def stream(self, kind: Kind, elements: Sequence[int] = ()) -> None:
+        """State as a stream of bytes: none, inline, a file or a part of one.
+
+        Args:
+            kind: what it is.
+            elements: where in these bytes the splits of a source are.
+        """
         source = self._source
         while True:
             begin = source.offset
@@ -123,15 +135,18 @@ class Handles:
                 break
             self._key_groups()  # around another handle: a loop, since the file may nest them without end
         if tag == _INLINE:
-            self._inline()
+            self._inline(elements)
         elif tag == _FILE:
-            size = source.size("the size of a file")
-            self._name(self._path(), size, kind)
+            size, path = source.size("the size of a file"), self._path()
+            self._name(path, size, kind)
+            self.splits.lie_in(path, 0, elements)
         elif tag == _RELATIVE:
             path = self._relative()
             self._name(path, source.size("the size of a file"), kind, relative=True)
+            self.splits.lie_in(path, 0, elements)
         elif tag == _SEGMENT:
-            self._segment(kind)
+            path, begin = self._segment(kind)
+            self.splits.lie_in(path, begin, elements)
         elif tag not in (_NULL, _EMPTY_SEGMENT):
             raise MetadataError(begin, "a stream handle (tag 0, 1, 2, 3, 6, 15 or 16)", f"tag {tag}")
 
@@ -231,17 +246,29 @@ class Handles:
     def _longs(self, what: str) -> None:
         self._source.skip(_LONG * self._source.count(f"the number of {what}"), what)
 
-    def _inline(self) -> int:
-        self._source.text("the name of inline state")
-        return self._inline_data("inline state")
+    def _elements(self, elements: list[int]) -> None:
+        """Where the splits of a source are; what is beyond any sensible number of them is not kept."""
+        for number in range(self._source.count("the number of splits")):
+            offset = self._source.i64("the offset of a split")
+            if number < LIMIT:
+                elements.append(offset)
+            else:
+                self.splits.unread += 1
 
-    def _inline_data(self, what: str) -> int:
+    def _inline(self, elements: Sequence[int] = ()) -> int:
+        self._source.text("the name of inline state")
+        return self._inline_data("inline state", elements)
+
+    def _inline_data(self, what: str, elements: Sequence[int] = ()) -> int:
         size = self._source.count(f"the length of {what}")
-        self._source.skip(size, what)
+        begin = self._source.offset
+        self.splits.take(self._source, size, elements)
+        self._source.skip(size - (self._source.offset - begin), what)
         self.inline_bytes += size
         return size
 
-    def _segment(self, kind: Kind) -> None:
+    def _segment(self, kind: Kind) -> tuple[str, int]:
+        """A part of a file; gives the file and what lies before the part."""
         source = self._source
         offset = source.size("the offset of a part of a file")
         length = source.size("the length of a part of a file")
@@ -252,6 +279,7 @@ class Handles:
         path = self._path()
         source.text("the id of a part of a file")
         self._name(path, None, kind, segment=Segment(offset, length, scope == _SHARED))
+        return path, offset
 
     def _path(self) -> str:
         begin = self._source.offset

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from penstock.flink.metadata.splits import Splits
+
 
 class Kind(StrEnum):
     """The kind of state that is in a file."""
@@ -129,6 +131,8 @@ class Summary:
     operators: tuple[Operator, ...]
     properties: Properties | None
     """None before version 4, and when Flink wrote none."""
+    splits: Splits
+    """Where Kafka sources go on."""
 
 
 @dataclass(frozen=True, slots=True)

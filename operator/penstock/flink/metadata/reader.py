@@ -81,7 +81,8 @@ class _Reader:
             properties = read_properties(source)
         if not source.at_end():
             raise MetadataError(source.offset, "the end of the file", "more bytes")
-        return Summary(version, checkpoint_id, source.offset, masters, operators, properties)
+        splits = self._handles.splits
+        return Summary(version, checkpoint_id, source.offset, masters, operators, properties, splits)
 
     def _version(self) -> int:
         source = self._source

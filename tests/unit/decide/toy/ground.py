@@ -97,6 +97,9 @@ class Ground:
         self.savepoint_failure = ""
         self.store_down = False
         self.flink_down = False
+        self.broker_down = False
+        self.earliest = 0
+        """The first offset that the broker still holds; every state goes on at 100."""
         self._next = 0
         self._version = 0
 

@@ -9,10 +9,13 @@ from typing import Any
 from penstock import model
 from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint, Source
-from penstock.decide import decide
+from penstock.decide import decide, sources, standing
 from penstock.decide.needs import needs, needs_in_store
 from penstock.errors import PenstockError, Refused, RetryLater, Stale
 from penstock.model import Decision, Observed
+from penstock.source.answers import Measured, Partition, Topic
+from penstock.source.held import Held, SourceWish
+from penstock.verdict import Positions, Verified
 from tests.unit import builders
 from tests.unit.builders import PLACE
 from tests.unit.decide.rules import objection
@@ -27,6 +30,9 @@ _IN_STORE = (
     model.DeleteJobData,
     model.DeleteHighAvailability,
 )
+
+
+POSITIONS = Positions({("flights", 0): 100})
 
 
 class Crash(Exception):  # noqa: N818 - what happens
@@ -125,7 +131,20 @@ class Operator(KubernetesSide):
             },
             job_result=down or self._result(wanted.job_result),
         )
-        return replace(seen, verified=builders.whole(seen))
+        return replace(seen, verified=self._verified(seen), held=self._held(seen))
+
+    def _verified(self, seen: Observed) -> dict[str, Verified]:
+        """Every state is whole, and goes on at offset 100 of the one partition that there is."""
+        whole = replace(builders.WHOLE, positions=POSITIONS)
+        return {where: replace(each, verification=whole) for where, each in builders.whole(seen).items()}
+
+    def _held(self, seen: Observed) -> dict[SourceWish, Held]:
+        """The broker answers at once, if at all."""
+        asked = (*sources.wishes(seen), *standing.wishes(seen))
+        if self.broker_down:
+            return {wish: Held(wish, self.now, trouble="no broker answers") for wish in asked}
+        measured = Measured((Topic("flights", (Partition(0, self.earliest, 10_000),), 3_600_000),))
+        return {wish: Held(wish, self.now, measured, POSITIONS) for wish in asked}
 
 
 def _directory(checkpoint: Checkpoint) -> str | None:

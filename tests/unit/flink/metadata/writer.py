@@ -7,6 +7,7 @@ real files of tests/data/metadata.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -198,6 +199,55 @@ def one_subtask(version: int, body: bytes) -> bytes:
 def keyed(version: int, handle: bytes) -> bytes:
     """A file with one managed keyed handle."""
     return one_subtask(version, bytes(8) + handle + b"\x00" + bytes(8))
+
+
+def split(topic: str, partition: int, offset: int, stop: int = -(2**63)) -> bytes:
+    """A Kafka split, as its serializer writes it."""
+    return utf(topic) + struct.pack(">iqq", partition, offset, stop)
+
+
+def element(data: bytes, version: int = 0) -> bytes:
+    """An element of a source reader's state: a byte array that holds a version, a length and bytes."""
+    return struct.pack(">iii", len(data) + 8, version, len(data)) + data
+
+
+def laid_out(elements: Sequence[bytes]) -> tuple[bytes, list[int]]:
+    """A source reader's state behind a head of 234 bytes, and where in it each element begins."""
+    state, offsets = bytes(234), []
+    for each in elements:
+        offsets.append(len(state))
+        state += each
+    return state, offsets
+
+
+def reader_state(
+    elements: Sequence[bytes], kind: str = "inline", begin: int = 0, offsets: tuple[int, ...] | None = None
+) -> bytes:
+    """What follows a subtask's number, when all that it has is the state of a source's reader."""
+    state, real = laid_out(elements)
+    told = real if offsets is None else offsets
+    out = Out()
+    out.i32(1)
+    out.u8(4)
+    out.i32(2)
+    for name, places in (("other", [1]), ("SourceReaderState", told)):
+        out.utf(name)
+        out.u8(0)
+        out.i32(len(places))
+        out.i64(*places)
+    path = f"{BASE}/taskowned/splits"
+    if kind == "inline":
+        out.u8(1)
+        out.utf("inline")
+        out.i32(len(state))
+        out.data += state
+    elif kind == "file":
+        out.file(path, len(state), Kind.OPERATOR, Scope.TASKOWNED)
+    elif kind == "relative":
+        out.relative("splits", len(state), Kind.OPERATOR)
+    else:
+        out.segment(path, begin, len(state), Kind.OPERATOR, Scope.TASKOWNED, shared=False)
+    return bytes_of(out) + bytes(4) + bytes(2) + bytes(8)
 
 
 def bytes_of(out: Out) -> bytes:
