@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+
 from penstock.api import constants
-from penstock.api.base import format_time
+from penstock.api.base import dump, format_time
+from penstock.api.history import RUN_PREFIX
 from penstock.api.meta import ObjectMeta
 from penstock.api.streamjob import StreamJob
 from penstock.build import run as build
 from penstock.build.checkpoint import operator_made
 from penstock.errors import RetryLater
 from penstock.kube import resources
-from penstock.model import CreateCheckpoint, DeleteCheckpoint, Observed, RecordRevision, SayUnreadable, SetFinalizer
+from penstock.model import (
+    CreateCheckpoint,
+    DeleteCheckpoint,
+    Observed,
+    RecordRevision,
+    RecordRun,
+    SayUnreadable,
+    SetFinalizer,
+)
 from penstock.world import World
 
 
@@ -62,6 +73,14 @@ async def record_revision(world: World, observed: Observed, effect: RecordRevisi
     if made is None and effect.version not in {revision.version for revision in observed.revisions}:
         msg = f"the ControllerRevision of version {effect.version} is an earlier job's and is still going away"
         raise RetryLater(msg)
+
+
+async def record_run(world: World, observed: Observed, effect: RecordRun) -> None:
+    """Write the record of a run to the ControllerRevision of its version; the same one twice is one."""
+    told: dict[str, str | None] = {f"{RUN_PREFIX}{run}": None for run in effect.forget}
+    told[f"{RUN_PREFIX}{effect.run}"] = json.dumps(dump(effect.record), sort_keys=True)
+    namespace = job_of(observed).metadata.namespace
+    await world.kube.merge(resources.REVISIONS, namespace, effect.revision, {"metadata": {"annotations": told}})
 
 
 async def create_checkpoint(world: World, observed: Observed, effect: CreateCheckpoint) -> None:

@@ -15,6 +15,7 @@ from penstock.decide import (
     clearing,
     deletion,
     health,
+    history,
     report,
     retained,
     run,
@@ -45,6 +46,7 @@ def decide(observed: Observed) -> Decision:
         else:
             _present(draft)
             schedule.proceed(draft)
+            history.proceed(draft)
         report.report(draft)
     for checkpoint in sorted(
         observed.checkpoints, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.name)

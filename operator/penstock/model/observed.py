@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from penstock.api.checkpoint import Checkpoint
+from penstock.api.history import RunRecord
 from penstock.api.reading import Problem, Unreadable
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
@@ -85,6 +86,9 @@ class Revision:
     version: int
     spec_hash: str
     spec: Mapping[str, Any]
+    runs: Mapping[str, RunRecord] = field(default_factory=dict)
+    """What is remembered of its runs, by their ids."""
+    made_at: datetime | None = None
 
 
 # ---------------------------------------------------------------- the store
