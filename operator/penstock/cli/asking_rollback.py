@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penstock.api import constants
-from penstock.api.checkpoint import Checkpoint, Phase
-from penstock.api.conditions import find_condition
+from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.streamjob import StreamJob
 from penstock.cli.asking_history import checkpoints_of
 from penstock.cli.asking_jobs import Origin, Waiting, running
@@ -20,6 +19,7 @@ from penstock.cli.report import as_yaml
 from penstock.cli.shape import merge_patch, patched, shape
 from penstock.cli.user import Session, User, connect
 from penstock.cli.versions import chosen, spec_of
+from penstock.decide.needs import is_being_cleared, live_run
 from penstock.errors import Refused, Stale
 from penstock.kube import resources
 from penstock.observe.kubernetes import revisions_of
@@ -106,40 +106,52 @@ async def _origin(session: Session, job: StreamJob, target: Target) -> str:
     """The name of the Checkpoint to start from."""
     if target.checkpoint is not None:
         found = await read_checkpoint(session, target.checkpoint)
-        if not _is_there(found):
-            phase = "being deleted" if _goes(found) else found.status.phase or "not taken yet"
-            known = _list([each for each in await checkpoints_of(session, job.metadata.name) if _is_there(each)])
+        if not _is_there(job, found):
+            phase = "going away" if _goes(job, found) else found.status.phase or "not taken yet"
+            known = _list(job, await checkpoints_of(session, job.metadata.name))
             raise Refused(f"--from {target.checkpoint}: the Checkpoint is {phase}; {known}", "NotPresent")
         return target.checkpoint
-    there = [each for each in await checkpoints_of(session, job.metadata.name) if _is_there(each)]
+    all_of_them = await checkpoints_of(session, job.metadata.name)
     own = [
-        each for each in there if each.status.job_version == target.version and each.status.job_uid == job.metadata.uid
+        each
+        for each in all_of_them
+        if each.status.job_version == target.version and not _is_earlier(job, each) and _is_there(job, each)
     ]
     if not own:
         raise Refused(
             f"--to-version {target.version}: no Checkpoint that version {target.version} wrote is there any more; "
-            f"{_list(there)}",
+            f"{_list(job, all_of_them)}",
             "NothingToStartFrom",
         )
-    newest = max(own, key=_completed)
-    return newest.metadata.name
+    return max(own, key=_completed).metadata.name
 
 
-def _list(there: Sequence[Checkpoint]) -> str:
+def _list(job: StreamJob, checkpoints: Sequence[Checkpoint]) -> str:
     """What there is instead, newest first."""
-    newest = sorted(there, key=_completed, reverse=True)
-    known = ", ".join(f"{each.metadata.name} (version {each.status.job_version or '?'})" for each in newest)
-    return f"write --from and one of: {known}" if known else "this job has none that is Present"
+    newest = sorted((each for each in checkpoints if _is_there(job, each)), key=_completed, reverse=True)
+    named = [
+        f"{each.metadata.name} (version {each.status.job_version or '?'}"
+        f"{f' of an earlier {job.metadata.name}' if _is_earlier(job, each) else ''})"
+        for each in newest
+    ]
+    return f"write --from and one of: {', '.join(named)}" if named else "this job has none that is Present"
 
 
 def _completed(checkpoint: Checkpoint) -> tuple[datetime, int]:
     return checkpoint.status.completion_time or _NEVER, checkpoint.status.checkpoint_id or 0
 
 
-def _is_there(checkpoint: Checkpoint) -> bool:
-    return checkpoint.status.phase is Phase.PRESENT and not _goes(checkpoint)
+def _is_there(job: StreamJob, checkpoint: Checkpoint) -> bool:
+    return checkpoint.status.phase is Phase.PRESENT and not _goes(job, checkpoint)
 
 
-def _goes(checkpoint: Checkpoint) -> bool:
-    deleting = find_condition(checkpoint.status.conditions, constants.DELETING)
-    return checkpoint.metadata.terminating or (deleting is not None and deleting.status == "True")
+def _goes(job: StreamJob, checkpoint: Checkpoint) -> bool:
+    """Whether it is being deleted, or is one of Flink's own of the run that lives: stopping that discards it."""
+    run = live_run(job)
+    flinks = checkpoint.spec.source is Source.RETAINED and run is not None and checkpoint.status.run == run.id
+    return flinks or checkpoint.metadata.terminating or is_being_cleared(checkpoint)
+
+
+def _is_earlier(job: StreamJob, checkpoint: Checkpoint) -> bool:
+    """Whether an earlier StreamJob of that name made it: its versions were others."""
+    return checkpoint.status.job_uid != job.metadata.uid
