@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock.api import constants
@@ -43,7 +44,9 @@ async def measure(kube: Kube, namespace: str, wish: SourceWish, connect: Connect
         allowed = "its spec.allowedNamespaces"
         raise Refused(f"connection: {wish.connection} is not for namespace {wish.namespace} ({allowed})", "NotAllowed")
     async with (connect or open_kafka)(await access_of(kube, namespace, connection)) as kafka:
-        return await kafka.measure(wish.topics)
+        found = await kafka.measure(wish.topics)
+        offsets = {millis: await kafka.offsets_at(found.topics, millis) for millis in wish.times}
+        return replace(found, offsets=offsets)
 
 
 @asynccontextmanager

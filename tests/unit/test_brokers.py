@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -129,12 +130,22 @@ async def broker(reached: Access) -> AsyncIterator[Any]:
         async def measure(self, names: tuple[str, ...]) -> Measured:
             return Measured((), names)
 
+        async def offsets_at(self, topics: tuple[Any, ...], millis: int) -> dict[tuple[str, int], int]:
+            assert topics == ()
+            return {("flights", 0): millis + 1}
+
     yield Asked()
 
 
 async def test_the_topics_of_a_wish_are_measured():
     api: Any = FakeKube(stored())
     assert await measure(api, OWN, WISH, broker) == Measured((), ("flights",))
+
+
+async def test_the_offsets_of_the_times_of_a_wish_are_asked_for_too():
+    api: Any = FakeKube(stored())
+    found = await measure(api, OWN, replace(WISH, times=(5, 7)), broker)
+    assert found.offsets == {5: {("flights", 0): 6}, 7: {("flights", 0): 8}}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from penstock.cli.checkpoints import checkpoint, describe, list_
+from penstock.cli.estimate import estimate
 from penstock.cli.history import diff, history
 from penstock.cli.inspect import inspect
 from penstock.cli.jobs import replay, restore, start, stop
@@ -63,6 +64,7 @@ penstock.add_command(adopt)
 penstock.add_command(checkpoint)
 penstock.add_command(describe)
 penstock.add_command(diff)
+penstock.add_command(estimate)
 penstock.add_command(history)
 penstock.add_command(inspect)
 penstock.add_command(list_)

@@ -4,7 +4,8 @@
 
 of the subtask that takes longest: a partition is read by one subtask, and what one subtask has too much no other takes.
 What Azure Stream Analytics' "checkpoint and replay concepts" (the source document) say has no capacity in it: a rule of
-thumb for what the time is proportional to, and the amount of a replay. Both stand beside it. All times are seconds, all rates records per second.
+thumb for what the time is proportional to, and the amount of a replay. Both stand beside it. All times are seconds,
+all rates records per second.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from penstock.decide import (
     deletion,
     health,
     history,
+    measuring,
     report,
     retained,
     run,
@@ -47,6 +48,7 @@ def decide(observed: Observed) -> Decision:
             _present(draft)
             schedule.proceed(draft)
             history.proceed(draft)
+            measuring.proceed(draft)
         report.report(draft)
     for checkpoint in sorted(
         observed.checkpoints, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.name)

@@ -182,6 +182,8 @@ class Observed:
     """By location, the answers about states that were asked for."""
     held: Mapping[SourceWish, Held] = field(default_factory=dict)
     """The answers about sources that were asked for."""
+    busy_millis: int | Unknown | None = None
+    """How busy the busiest subtask is, in milliseconds per second; None when nobody asked, or Flink does not tell."""
     job_result: str | Unknown | None = None
     """How Flink's job result store says that the run ended (FINISHED, CANCELED, FAILED); None: it says nothing."""
     problems: tuple[Problem, ...] = ()

@@ -6,7 +6,8 @@ setting the writer's clock or the broker's, and so not always in order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,5 @@ class Measured:
 
     topics: tuple[Topic, ...]
     unknown: tuple[str, ...] = ()
+    offsets: Mapping[int, Mapping[tuple[str, int], int]] = field(default_factory=dict)
+    """For each time that was asked for: by topic and partition the offset of the first record of then or later."""

@@ -17,12 +17,14 @@ class SourceWish:
         connection: name of the SourceConnection.
         topics: names of the topics.
         start: the start that waits for it; an answer that was found for another one does not count.
+        times: milliseconds since 1970; for each of them the offsets are asked for, too.
     """
 
     namespace: str
     connection: str
     topics: tuple[str, ...]
     start: str
+    times: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
