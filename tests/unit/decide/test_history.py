@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from penstock.api.history import RunRecord
 from penstock.api.streamjob_status import EndState
 from penstock.decide import decide
@@ -24,6 +26,16 @@ from tests.unit.builders import (
     revision,
     savepoint,
     started_from,
+)
+from tests.unit.decide.test_scenarios import (
+    create,
+    disturbed,
+    restore_older,
+    start_again,
+    stop,
+    take,
+    take_another,
+    upgrade,
 )
 
 BEGAN = started_from(savepoint(1), checkpoint="before", run=OLD_RUN, checkpoint_id=1, text="before", reason="asked for")
@@ -93,3 +105,21 @@ def test_nothing_is_recorded_of_what_is_not_known_or_is_going_away() -> None:
     assert recorded(unrecorded(idle(job({})))) == []
     assert recorded(unrecorded(observed(job(live(), deleted=NOW)))) == []
     assert recorded(unrecorded(observed(job(live()), namespace_terminating=True))) == []
+
+
+# ---------------------------------------------------------------- the operator is killed
+
+STORIES = [(create, upgrade), (create, stop), (create, stop, start_again), (create, take, take_another, restore_older)]
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story[-1].__name__)
+def test_killed_after_any_operation_it_has_recorded_every_run_that_flink_started(story: Any) -> None:
+    killed = [toy for toy, _ in disturbed(story, lambda toy: toy.tick(1))]
+    assert killed
+    for toy in killed:
+        assert toy.violations == []
+        known = {run: each for version in toy.revisions.values() for run, each in version.runs.items()}
+        started = dict(toy.starts)
+        assert {run: known[run].location or "" for run in started} == started
+        over = [run for run, each in known.items() if each.end_state is None]
+        assert over == ([toy.status.run.id] if toy.status.run.ended_at is None else [])
