@@ -92,7 +92,7 @@ def _begin(job: StreamJob, since: str, now: datetime) -> Begin:
         newest = job.status.latest_checkpoint
         if newest is None or newest.completion_time is None:
             raise Refused(
-                "--from latest: the run has no checkpoint yet; write --from with a time or a duration", "None"
+                "--from latest: the run has no checkpoint yet; write --from with a time or a duration", "NotFound"
             )
         return Begin(newest.completion_time, timedelta(), f"chk-{newest.checkpoint_id}, the newest checkpoint")
     begins = ReplayWish.model_validate({"from": since}).begins(now)

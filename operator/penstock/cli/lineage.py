@@ -159,7 +159,7 @@ def _versions(versions: Sequence[Revision], runs: Sequence[Row]) -> list[Row]:
         {
             "version": each.version,
             "created": _time(each.made_at),
-            "sameAs": first[each.spec_hash] if first[each.spec_hash] != each.version else None,
+            "sameAs": first[each.spec_hash] if each.spec_hash and first[each.spec_hash] != each.version else None,
             "runs": [run["id"] for run in runs if run["version"] == each.version and not run["of"]],
         }
         for each in versions
