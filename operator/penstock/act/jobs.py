@@ -76,11 +76,22 @@ async def record_revision(world: World, observed: Observed, effect: RecordRevisi
 
 
 async def record_run(world: World, observed: Observed, effect: RecordRun) -> None:
-    """Write the record of a run to the ControllerRevision of its version; the same one twice is one."""
-    told: dict[str, str | None] = {f"{RUN_PREFIX}{run}": None for run in effect.forget}
-    told[f"{RUN_PREFIX}{effect.run}"] = json.dumps(dump(effect.record), sort_keys=True)
-    namespace = job_of(observed).metadata.namespace
-    await world.kube.merge(resources.REVISIONS, namespace, effect.revision, {"metadata": {"annotations": told}})
+    """Write the record of a run to the ControllerRevision of its version; the same one twice is one.
+
+    Written whole: the API server compares `data` byte by byte and refuses every patch, because it writes the JSON anew.
+    What was read is sent back in the order and the form in which this very client has made it.
+
+    Raises:
+        Stale: when somebody else has changed it in between.
+    """
+    stored = await world.kube.get(resources.REVISIONS, job_of(observed).metadata.namespace, effect.revision)
+    if stored is None:
+        return  # it goes with its StreamJob, or somebody has deleted it: there is no place for the record
+    metadata = stored["metadata"]
+    gone = {f"{RUN_PREFIX}{run}" for run in effect.forget}
+    kept = {key: text for key, text in (metadata.get("annotations") or {}).items() if key not in gone}
+    metadata["annotations"] = kept | {f"{RUN_PREFIX}{effect.run}": json.dumps(dump(effect.record), sort_keys=True)}
+    await world.kube.replace(resources.REVISIONS, {"apiVersion": "apps/v1", "kind": "ControllerRevision"} | stored)
 
 
 async def create_checkpoint(world: World, observed: Observed, effect: CreateCheckpoint) -> None:

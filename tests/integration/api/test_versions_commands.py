@@ -6,27 +6,29 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from penstock.api.base import dump
-from penstock.api.history import RUN_PREFIX, RunRecord
-from penstock.api.meta import ObjectMeta
+from penstock.act.jobs import record_revision, record_run
+from penstock.api.history import RunRecord
 from penstock.api.streamjob import StreamJob
-from penstock.build import run as build
 from penstock.cli import main as cli
 from penstock.decide.change import spec_hash
-from penstock.kube import resources
 from penstock.kube.client import USER_MANAGER, Kube, load_user_configuration
+from penstock.model import RecordRevision, RecordRun
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_kinds import CHECKPOINT_STATUS, JOB_STATUS, TIME, with_status
+from tests.unit.world import seen
 
 pytestmark = pytest.mark.cluster
 
 FIRST, SECOND = "c" * 32, "d" * 32
+SCRIPT = "INSERT INTO a\nSELECT '<ü>' & x FROM b;\n"
+"""With what a JSON writer may escape."""
 JAR = {"jar": {"uri": "local:///opt/flink/usrlib/job.jar"}}
 
 
@@ -42,17 +44,30 @@ class Desk:
         where = ["--kubeconfig", self.kubeconfig, "-n", self.api.namespace]
         return CliRunner().invoke(cli.penstock, [*arguments, *where], prog_name="penstock")
 
-    def record(self, version: int, records: dict[str, RunRecord | None]) -> None:
-        """As the operator's executor writes them."""
-        told = {RUN_PREFIX + run: record and json.dumps(dump(record)) for run, record in records.items()}
+    def create(self, job: StreamJob, versions: dict[int, StreamJob]) -> None:
+        """By the operator's own executor, too."""
 
         async def write() -> None:
-            kube = Kube(await load_user_configuration(self.kubeconfig, None))
+            world: Any = SimpleNamespace(kube=Kube(await load_user_configuration(self.kubeconfig, None)))
             try:
-                patch = {"metadata": {"annotations": told}}
-                await kube.merge(resources.REVISIONS, self.api.namespace, f"flights-v{version}", patch)
+                for number, of in versions.items():
+                    await record_revision(world, seen(job=job), RecordRevision(number, spec_hash(of.spec), of.spec))
             finally:
-                await kube.close()
+                await world.kube.close()
+
+        asyncio.run(write())
+
+    def record(self, job: StreamJob, version: int, runs: dict[str, RunRecord], forget: tuple[str, ...] = ()) -> None:
+        """By the operator's own executor: the API server compares the data of a revision byte by byte."""
+
+        async def write() -> None:
+            world: Any = SimpleNamespace(kube=Kube(await load_user_configuration(self.kubeconfig, None)))
+            try:
+                for run, record in runs.items():
+                    effect = RecordRun(f"flights-v{version}", run, record, forget)
+                    await record_run(world, seen(job=job), effect)
+            finally:
+                await world.kube.close()
 
         asyncio.run(write())
 
@@ -66,16 +81,13 @@ def desk(api: Api, kubeconfig: str, kubectl: Callable[..., Any]) -> Desk:
     stored = with_status(api, "StreamJob", status, change)
     made = Desk(api, kubeconfig, kubectl)
     current = StreamJob.model_validate(stored)
-    script = {"sql": {"script": "INSERT INTO a\nSELECT * FROM b;\n"}}
+    script = {"sql": {"script": SCRIPT}}
     old = StreamJob.model_validate(stored | {"spec": stored["spec"] | {"job": script, "parallelism": 1}})
-    for number, of in ((1, old), (2, current)):
-        meta = ObjectMeta.model_validate(stored["metadata"])
-        revision = build.revision(meta, number, spec_hash(of.spec), of.spec)
-        kubectl("create", "-f", "-", given=revision)
+    made.create(current, {1: old, 2: current})
     first = RunRecord.model_validate({"kind": "Empty", "text": "Empty", "startedAt": TIME, "endState": "STOPPED"})
-    made.record(1, {FIRST: first, "e" * 32: first})
-    made.record(1, {"e" * 32: None})  # one that went because there were too many
-    made.record(2, {SECOND: RunRecord.model_validate(began)})
+    made.record(current, 1, {"e" * 32: first})
+    made.record(current, 1, {FIRST: first}, forget=("e" * 32,))
+    made.record(current, 2, {SECOND: RunRecord.model_validate(began)})
     told = CHECKPOINT_STATUS | {"run": FIRST, "jobVersion": 1, "jobUid": stored["metadata"]["uid"]}
     with_status(api, "Checkpoint", told, name="before")
     return made
@@ -124,7 +136,7 @@ def test_rollback_writes_the_shape_as_the_user(desk: Desk) -> None:
     assert done.exit_code == 0, done.output
     stored = desk.api.get("StreamJob", "flights").body
     spec = stored["spec"]
-    assert spec["job"] == {"sql": {"script": "INSERT INTO a\nSELECT * FROM b;\n"}}
+    assert spec["job"] == {"sql": {"script": SCRIPT}}
     assert (spec["parallelism"], spec["state"], spec["startFrom"]) == (1, "Running", {"checkpoint": {"name": "before"}})
     assert stored["metadata"]["generation"] == before["metadata"]["generation"] + 1
     managers = {each["manager"]: each["fieldsV1"] for each in stored["metadata"]["managedFields"]}
