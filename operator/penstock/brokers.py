@@ -47,8 +47,10 @@ async def measure(kube: Kube, namespace: str, wish: SourceWish, connect: Connect
         allowed = "its spec.allowedNamespaces"
         raise Refused(f"connection: {wish.connection} is not for namespace {wish.namespace} ({allowed})", "NotAllowed")
     async with (connect or open_kafka)(await access_of(kube, namespace, connection)) as kafka:
-        measured = await kafka.measure(wish.topics)
-        return measured if not wish.watched else replace(measured, younger=await _younger(kafka, measured))
+        found = await kafka.measure(wish.topics)
+        offsets = {millis: await kafka.offsets_at(found.topics, millis) for millis in wish.times}
+        younger = await _younger(kafka, found) if wish.watched else {}
+        return replace(found, offsets=offsets, younger=younger)
 
 
 async def _younger(kafka: Kafka, measured: Measured) -> dict[int, dict[tuple[str, int], int]]:

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-Answer = tuple[int, dict[str, Any]]
+Answer = tuple[int, Any]
 _HEX = re.compile(r"[0-9a-f]{32}")
 _TERMINAL = ("FINISHED", "CANCELED", "FAILED")
 _STATUS = {"FINISHED": "SUCCEEDED", "CANCELED": "CANCELED", "FAILED": "FAILED"}
@@ -187,10 +187,7 @@ class Flink:
             return 200, _overview(job)
         if rest == ["checkpoints"]:
             return 200, _checkpoints(job)
-        if rest == ["exceptions"]:
-            entries = [{"exceptionName": "", "stacktrace": job.failure, "timestamp": _now()}] if job.failure else []
-            return 200, {"exceptionHistory": {"entries": entries, "truncated": False}}
-        return _error(404, "Not found")
+        return _detail(job, rest)
 
     def _applications(self, job: Job) -> dict[str, Any]:
         status = job.state if job.terminal else "RUNNING"
@@ -330,6 +327,16 @@ def _overview(job: Job) -> dict[str, Any]:
     running = job.state == "RUNNING"
     vertices = [{"id": "0" * 32, "name": "Source", "parallelism": 1, "status": job.state}] if running else []
     return {"jid": job.run, "name": "job", "state": job.state, "vertices": vertices}
+
+
+def _detail(job: Job, rest: list[str]) -> Answer:
+    """What is asked for seldom: why it failed, and how busy it is."""
+    if rest == ["exceptions"]:
+        entries = [{"exceptionName": "", "stacktrace": job.failure, "timestamp": _now()}] if job.failure else []
+        return 200, {"exceptionHistory": {"entries": entries, "truncated": False}}
+    if rest[0] == "vertices" and rest[2:] == ["subtasks", "metrics"]:
+        return 200, [{"id": "busyTimeMsPerSecond", "max": 12.0}]
+    return _error(404, "Not found")
 
 
 def _checkpoints(job: Job) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from penstock import names
 from penstock.api import constants
 from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint
+from penstock.api.history import record_of
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import Run, StartedFrom, StartIntent, StopIntent, StreamJobStatus, TeardownIntent
@@ -333,7 +334,17 @@ def observed(stream_job: StreamJob | None = None, **more: Any) -> Observed:
         "store": StoreView(PLACE, store()),
     }
     seen = Observed(now=NOW, fresh_run=FRESH_RUN, **(base | more))
+    seen = replace(seen, revisions=recorded(seen))
     return seen if "verified" in more else replace(seen, verified=whole(seen, urgent=True))
+
+
+def recorded(seen: Observed) -> tuple[Revision, ...]:
+    """The job versions with the record of the run that the status knows, so that there is nothing to record."""
+    run, began = (seen.job.status.run, seen.job.status.started_from) if seen.job is not None else (None, None)
+    if run is None or began is None:
+        return seen.revisions
+    own = {run.id: record_of(run, began)}
+    return tuple(replace(each, runs=own) if each.version == run.job_version else each for each in seen.revisions)
 
 
 def whole(seen: Observed, *, urgent: bool = False) -> dict[str, Verified]:

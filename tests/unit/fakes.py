@@ -108,6 +108,9 @@ class FakeKube:
         meta = {"name": name, "namespace": namespace} | patch["metadata"]
         live = self._live(resource, {"metadata": meta})
         merged = live["metadata"] | {key: value for key, value in patch["metadata"].items() if key != "resourceVersion"}
+        if "annotations" in patch["metadata"]:
+            both = (live["metadata"].get("annotations") or {}) | patch["metadata"]["annotations"]
+            merged["annotations"] = {key: value for key, value in both.items() if value is not None}
         return self._put(resource, live | {"metadata": merged})
 
     async def delete(

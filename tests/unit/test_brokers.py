@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,6 +131,10 @@ async def broker(reached: Access) -> AsyncIterator[Any]:
         async def measure(self, names: tuple[str, ...]) -> Measured:
             return Measured((), names)
 
+        async def offsets_at(self, topics: tuple[Any, ...], millis: int) -> dict[tuple[str, int], int]:
+            assert topics == ()
+            return {("flights", 0): millis + 1}
+
     yield Asked()
 
 
@@ -182,6 +187,12 @@ async def test_of_a_run_that_is_watched_the_ages_are_measured_too(monkeypatch: p
     }
     assert len(aging.asked) == 6, "topics of the same retention are asked about together"
     assert (await measure(api, OWN, WISH, connect)).younger == {}
+
+
+async def test_the_offsets_of_the_times_of_a_wish_are_asked_for_too():
+    api: Any = FakeKube(stored())
+    found = await measure(api, OWN, replace(WISH, times=(5, 7)), broker)
+    assert found.offsets == {5: {("flights", 0): 6}, 7: {("flights", 0): 8}}
 
 
 @pytest.mark.parametrize(

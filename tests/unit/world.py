@@ -28,6 +28,7 @@ class FakeFlink:
         self.answer: FlinkJob | Exception | None = job or flink()
         self.trigger_answer: Trigger | Exception = trigger or NotTriggered()
         self.asked: list[tuple[str, ...]] = []
+        self.busy: int | None = None
 
     async def job(self, base: str, run: str) -> FlinkJob | None:
         self.asked.append(("job", base, run))
@@ -40,6 +41,10 @@ class FakeFlink:
         if isinstance(self.trigger_answer, Exception):
             raise self.trigger_answer
         return self.trigger_answer
+
+    async def busiest(self, base: str, run: str) -> int | None:
+        self.asked.append(("busiest", base, run))
+        return self.busy
 
     async def savepoint(self, base: str, run: str, trigger_id: str, target: str, form: str) -> None:
         self.asked.append(("savepoint", base, run, trigger_id, target, form))

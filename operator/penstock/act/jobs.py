@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+
 from penstock.api import constants
-from penstock.api.base import format_time
+from penstock.api.base import dump, format_time
+from penstock.api.history import RUN_PREFIX
 from penstock.api.meta import ObjectMeta
 from penstock.api.streamjob import StreamJob
 from penstock.build import run as build
 from penstock.build.checkpoint import operator_made
 from penstock.errors import RetryLater
 from penstock.kube import resources
-from penstock.model import CreateCheckpoint, DeleteCheckpoint, Observed, RecordRevision, SayUnreadable, SetFinalizer
+from penstock.model import (
+    CreateCheckpoint,
+    DeleteCheckpoint,
+    Observed,
+    RecordRevision,
+    RecordRun,
+    SayUnreadable,
+    SetFinalizer,
+)
 from penstock.world import World
 
 
@@ -62,6 +73,25 @@ async def record_revision(world: World, observed: Observed, effect: RecordRevisi
     if made is None and effect.version not in {revision.version for revision in observed.revisions}:
         msg = f"the ControllerRevision of version {effect.version} is an earlier job's and is still going away"
         raise RetryLater(msg)
+
+
+async def record_run(world: World, observed: Observed, effect: RecordRun) -> None:
+    """Write the record of a run to the ControllerRevision of its version; the same one twice is one.
+
+    Written whole: the API server compares `data` byte by byte and refuses every patch, because it writes the JSON anew.
+    What was read is sent back in the order and the form in which this very client has made it.
+
+    Raises:
+        Stale: when somebody else has changed it in between.
+    """
+    stored = await world.kube.get(resources.REVISIONS, job_of(observed).metadata.namespace, effect.revision)
+    if stored is None:
+        return  # it goes with its StreamJob, or somebody has deleted it: there is no place for the record
+    metadata = stored["metadata"]
+    gone = {f"{RUN_PREFIX}{run}" for run in effect.forget}
+    kept = {key: text for key, text in (metadata.get("annotations") or {}).items() if key not in gone}
+    metadata["annotations"] = kept | {f"{RUN_PREFIX}{effect.run}": json.dumps(dump(effect.record), sort_keys=True)}
+    await world.kube.replace(resources.REVISIONS, {"apiVersion": "apps/v1", "kind": "ControllerRevision"} | stored)
 
 
 async def create_checkpoint(world: World, observed: Observed, effect: CreateCheckpoint) -> None:

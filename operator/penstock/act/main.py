@@ -21,6 +21,8 @@ async def carry_out(world: World, observed: Observed, effect: Effect) -> None:  
             await jobs.say_unreadable(world, observed, effect)
         case model.RecordRevision():
             await jobs.record_revision(world, observed, effect)
+        case model.RecordRun():
+            await jobs.record_run(world, observed, effect)
         case model.CreateCheckpoint():
             await jobs.create_checkpoint(world, observed, effect)
         case model.DeleteCheckpoint():

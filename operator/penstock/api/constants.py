@@ -32,6 +32,9 @@ VERIFY: Final = "penstock.dev/verify"
 LIST: Final = "penstock.dev/list"
 """Annotation of a StreamJob: numbers (with commas) of its run's own checkpoints that are to have a Checkpoint each."""
 
+ESTIMATE: Final = "penstock.dev/estimate"
+"""Annotation of a StreamJob: any new word, and times (RFC 3339): how many records lie between each and the end."""
+
 READY: Final = "Ready"
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"

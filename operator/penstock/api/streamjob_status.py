@@ -12,6 +12,7 @@ from pydantic import Field
 from penstock.api.base import Model, Time
 from penstock.api.conditions import Conditions
 from penstock.api.crd import list_map
+from penstock.api.measured import MeasuredSources
 from penstock.api.replay import Replay
 
 
@@ -269,6 +270,8 @@ class StreamJobStatus(Model):
     """What the job goes back to when its newest run does not become healthy; missing once it is."""
     rolled_back: RolledBack | None = None
     """The change that was taken back and that the spec still asks for."""
+    estimate: MeasuredSources | None = None
+    """What was last measured for penstock estimate."""
     schedule: ScheduleStatus | None = None
     """What is remembered of spec.checkpoints.schedule."""
     intent: Intent | None = None

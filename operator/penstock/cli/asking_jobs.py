@@ -92,7 +92,7 @@ async def start(user: User, name: str, waiting: Waiting) -> str:
     async with connect(user) as session:
         await stream_job(session, name)
         await _patch(session, name, {"state": "Running"})
-        return await _running(session, name, "", waiting)
+        return await running(session, name, "", waiting)
 
 
 async def restore(user: User, name: str, origin: Origin, waiting: Waiting) -> str:
@@ -103,7 +103,7 @@ async def restore(user: User, name: str, origin: Origin, waiting: Waiting) -> st
     """
     async with connect(user) as session:
         before = await _begin_from(session, name, origin.wish())
-        return await _running(session, name, before, waiting)
+        return await running(session, name, before, waiting)
 
 
 async def replay(user: User, name: str, span: Span, waiting: Waiting) -> str:
@@ -115,7 +115,7 @@ async def replay(user: User, name: str, span: Span, waiting: Waiting) -> str:
     async with connect(user) as session:
         before = await _begin_from(session, name, span.wish())
         if span.to is None or not waiting.wait:
-            return await _running(session, name, before, waiting)
+            return await running(session, name, before, waiting)
 
         def judge(job: StreamJob) -> Verdict:
             run = job.status.run
@@ -136,7 +136,7 @@ async def _begin_from(session: Session, name: str, wish: dict[str, Any]) -> str:
     return job.status.run.id if job.status.run else ""
 
 
-async def _running(session: Session, name: str, before: str, waiting: Waiting) -> str:
+async def running(session: Session, name: str, before: str, waiting: Waiting) -> str:
     """Wait for a run other than the one before; empty: for any."""
     if not waiting.wait:
         return f"StreamJob {name} is to run"

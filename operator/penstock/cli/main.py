@@ -9,10 +9,13 @@ from typing import Any, NoReturn
 import click
 
 from penstock.cli.checkpoints import checkpoint, describe, list_
+from penstock.cli.estimate import estimate
+from penstock.cli.history import diff, history
 from penstock.cli.inspect import inspect
 from penstock.cli.jobs import replay, restore, start, stop
 from penstock.cli.orphans import orphans
 from penstock.cli.rebuild import adopt, rebuild
+from penstock.cli.rollback import rollback
 from penstock.cli.verify import verify
 from penstock.errors import PenstockError
 
@@ -60,12 +63,16 @@ def penstock(context: click.Context) -> None:
 penstock.add_command(adopt)
 penstock.add_command(checkpoint)
 penstock.add_command(describe)
+penstock.add_command(diff)
+penstock.add_command(estimate)
+penstock.add_command(history)
 penstock.add_command(inspect)
 penstock.add_command(list_)
 penstock.add_command(orphans)
 penstock.add_command(rebuild)
 penstock.add_command(replay)
 penstock.add_command(restore)
+penstock.add_command(rollback)
 penstock.add_command(start)
 penstock.add_command(stop)
 penstock.add_command(verify)

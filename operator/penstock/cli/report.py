@@ -19,9 +19,24 @@ def show(content: dict[str, Any], output: str, text: Callable[[dict[str, Any]], 
     if output == "json":
         click.echo(json.dumps(content, indent=2))
     elif output == "yaml":
-        click.echo(yaml.safe_dump(content, sort_keys=False, width=120), nl=False)
+        click.echo(as_yaml(content), nl=False)
     else:
         click.echo(text(content))
+
+
+class _Readable(yaml.SafeDumper):
+    """Texts of several lines stand as they are: a script can be read, and compared line by line."""
+
+
+_Readable.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def as_yaml(content: dict[str, Any]) -> str:
+    """An object as YAML, its keys in the order that they have."""
+    return yaml.dump(content, Dumper=_Readable, sort_keys=False, width=120, allow_unicode=True)
 
 
 def report(metadata: Metadata, uri: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from penstock.decide import (
     clearing,
     deletion,
     health,
+    history,
+    measuring,
     report,
     retained,
     run,
@@ -47,6 +49,8 @@ def decide(observed: Observed) -> Decision:
             _present(draft)
             schedule.proceed(draft)
             standing.proceed(draft)
+            history.proceed(draft)
+            measuring.proceed(draft)
         report.report(draft)
     for checkpoint in sorted(
         observed.checkpoints, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.name)

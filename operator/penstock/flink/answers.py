@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +127,12 @@ def parse_trigger(answer: dict[str, Any]) -> Trigger:
     if (answer.get("status") or {}).get("id") == "COMPLETED":
         return Completed(str(operation.get("location", "")))
     return InProgress()
+
+
+def busy_millis(metric: dict[str, Any]) -> int | None:
+    """Read one entry of `GET …/subtasks/metrics?get=busyTimeMsPerSecond&agg=max`; None for Flink's NaN."""
+    value = float(metric.get("max", "nan"))
+    return round(value) if math.isfinite(value) else None
 
 
 _NOISE = re.compile(r"^(?:[\w$]+\.)+[\w$]*?(\w+(?:Exception|Error)): ")

@@ -8,9 +8,19 @@ from typing import Any
 import aiohttp
 
 from penstock.errors import Refused, RetryLater
-from penstock.flink.answers import FlinkJob, NotTriggered, Trigger, innermost, parse_job, parse_trigger
+from penstock.flink.answers import (
+    FlinkJob,
+    NotTriggered,
+    Trigger,
+    busy_millis,
+    innermost,
+    parse_job,
+    parse_trigger,
+)
 
 _TIMEOUT_SECONDS = 4.0
+_METRIC_PAUSES = (0.0, 0.5, 1.0)
+"""Flink fetches figures when they are first asked for, and answers without them until they are there."""
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
 
@@ -34,6 +44,19 @@ class FlinkRest:
         return FlinkJob(
             view.state, view.all_running, view.restored, view.completed, view.history, _root_cause(exceptions or {})
         )
+
+    async def busiest(self, base: str, run: str) -> int | None:
+        """How busy the busiest subtask of all is, in milliseconds per second; None when Flink does not tell of any."""
+        job = await self._call("GET", f"{base}/jobs/{run}", missing=True)
+        path = f"{base}/jobs/{run}/vertices/{{}}/subtasks/metrics?get=busyTimeMsPerSecond&agg=max"
+        urls = [path.format(vertex["id"]) for vertex in (job or {}).get("vertices", [])]
+        for pause in _METRIC_PAUSES:
+            await asyncio.sleep(pause)
+            answers = [each for url in urls for each in await self._list(url)]
+            known = [found for each in answers if (found := busy_millis(each)) is not None]
+            if known or not urls:
+                return max(known, default=None)
+        return None
 
     async def _application(self, base: str) -> FlinkJob | None:
         """An application that ended without ever making a job (a script without an INSERT) shows only here."""
@@ -71,6 +94,21 @@ class FlinkRest:
     async def _call(
         self, method: str, url: str, body: dict[str, Any] | None = None, *, missing: bool = False
     ) -> dict[str, Any] | None:
+        answer = await self._request(method, url, body, missing=missing)
+        if answer is not None and not isinstance(answer, dict):
+            msg = f"{method} {url}: the answer is no object"
+            raise RetryLater(msg)
+        return answer
+
+    async def _list(self, url: str) -> list[dict[str, Any]]:
+        """An answer that is a list of objects; empty when there is none."""
+        answer = await self._request("GET", url, None, missing=True)
+        if answer is not None and not (isinstance(answer, list) and all(isinstance(each, dict) for each in answer)):
+            msg = f"GET {url}: the answer is no list of objects"
+            raise RetryLater(msg)
+        return answer or []
+
+    async def _request(self, method: str, url: str, body: dict[str, Any] | None, *, missing: bool) -> Any:  # noqa: ANN401 - any JSON value
         try:
             async with (
                 asyncio.timeout(_TIMEOUT_SECONDS),
@@ -84,7 +122,7 @@ class FlinkRest:
                 if not answer.ok or answer.status >= 300:  # noqa: PLR2004 - a redirect is not an answer
                     msg = f"Flink refused {method} {url} ({answer.status}): {await _reason(answer)}"
                     raise Refused(msg, "FlinkRefused", answer.status)
-                return dict(await answer.json())
+                return await answer.json()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             msg = f"{method} {url}: {type(error).__name__} {error}"
             raise RetryLater(msg) from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penstock.api.checkpoint import CheckpointStatus
+from penstock.api.history import RunRecord
 from penstock.api.replay import Replay
 from penstock.api.streamjob import StreamJobSpec
 from penstock.api.streamjob_status import StreamJobStatus
@@ -27,6 +28,18 @@ class RecordRevision:
     version: int
     spec_hash: str
     spec: StreamJobSpec
+
+
+@dataclass(frozen=True)
+class RecordRun:
+    """Write what is to stay known of a run to the ControllerRevision of its version."""
+
+    revision: str
+    """The ControllerRevision's name."""
+    run: str
+    record: RunRecord
+    forget: tuple[str, ...] = ()
+    """Runs whose records go: there are too many."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +192,7 @@ Effect = (
     SetFinalizer
     | SayUnreadable
     | RecordRevision
+    | RecordRun
     | GrantPermit
     | ApplyRun
     | DeleteRun

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from penstock.api.checkpoint import Checkpoint
+from penstock.api.history import RunRecord
 from penstock.api.reading import Problem, Unreadable
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
@@ -85,6 +86,9 @@ class Revision:
     version: int
     spec_hash: str
     spec: Mapping[str, Any]
+    runs: Mapping[str, RunRecord] = field(default_factory=dict)
+    """What is remembered of its runs, by their ids."""
+    made_at: datetime | None = None
 
 
 # ---------------------------------------------------------------- the store
@@ -178,6 +182,8 @@ class Observed:
     """By location, the answers about states that were asked for."""
     held: Mapping[SourceWish, Held] = field(default_factory=dict)
     """The answers about sources that were asked for."""
+    busy_millis: int | Unknown | None = None
+    """How busy the busiest subtask is, in milliseconds per second; None when nobody asked, or Flink does not tell."""
     job_result: str | Unknown | None = None
     """How Flink's job result store says that the run ended (FINISHED, CANCELED, FAILED); None: it says nothing."""
     problems: tuple[Problem, ...] = ()

@@ -7,8 +7,11 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from penstock import names
 from penstock.api import constants
+from penstock.api.history import RUN_PREFIX, RunRecord
 from penstock.api.meta import ObjectMeta
 from penstock.build.context import (
     ANNOTATION_HASH,
@@ -59,15 +62,26 @@ async def runs_of(kube: Kube, meta: ObjectMeta) -> tuple[RunObjects, ...]:
 async def revisions_of(kube: Kube, meta: ObjectMeta) -> tuple[Revision, ...]:
     """The job versions of a StreamJob, oldest first."""
     items = await kube.find(resources.REVISIONS, meta.namespace, labels=f"{constants.LABEL_JOB_UID}={meta.uid}")
-    revisions = [
-        Revision(
-            int(item.get("revision", 0)),
-            item["metadata"].get("annotations", {}).get(ANNOTATION_HASH, ""),
-            (item.get("data") or {}).get("spec") or {},
-        )
-        for item in items
-    ]
-    return tuple(sorted(revisions, key=lambda revision: revision.version))
+    return tuple(sorted(map(_revision, items), key=lambda revision: revision.version))
+
+
+def _revision(item: Manifest) -> Revision:
+    annotations = item["metadata"].get("annotations") or {}
+    return Revision(
+        int(item.get("revision", 0)),
+        annotations.get(ANNOTATION_HASH, ""),
+        (item.get("data") or {}).get("spec") or {},
+        {key.removeprefix(RUN_PREFIX): record for key, text in annotations.items() if (record := _record(key, text))},
+        _time(item["metadata"].get("creationTimestamp")),
+    )
+
+
+def _record(key: str, text: str) -> RunRecord | None:
+    """One that cannot be read is none: that of the present run is written anew, and of others nothing is decided."""
+    try:
+        return RunRecord.model_validate_json(text) if key.startswith(RUN_PREFIX) else None
+    except ValidationError:
+        return None
 
 
 def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple[str, ...]) -> RunObjects:

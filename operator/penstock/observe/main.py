@@ -18,7 +18,7 @@ from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide import sources, standing
+from penstock.decide import measuring, sources, standing
 from penstock.decide.needs import Needs, foreign_names, is_being_cleared, may_delete, needs, needs_in_store
 from penstock.decide.verification import wishes
 from penstock.errors import PenstockError, RetryLater
@@ -81,6 +81,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         runs=runs,
         revisions=revisions,
         flink=flink,
+        busy_millis=await _busy(world, job, flink),
         triggers=triggers,
         store=view,
         listing=listing,
@@ -90,7 +91,8 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         unreadable=unreadable,
     )
     verified, held = await asyncio.gather(
-        _verified(world, client, namespace, name, wishes(seen)), _held(world, name, sources.wishes(seen))
+        _verified(world, client, namespace, name, wishes(seen)),
+        _held(world, name, (*sources.wishes(seen), *measuring.wishes(seen))),
     )
     return replace(seen, verified=verified, held=held | _watched(world, client, namespace, name, standing.wishes(seen)))
 
@@ -194,6 +196,14 @@ async def _flink(world: World, job: StreamJob | None, wanted: Needs) -> FlinkJob
     if not wanted.flink or job is None:
         return None
     return await _known(world.flink.job(_address(world, job, wanted.flink), wanted.flink))
+
+
+async def _busy(world: World, job: StreamJob | None, flink: FlinkJob | Unknown | None) -> int | Unknown | None:
+    """Only when somebody wants to know: it takes a call for each vertex."""
+    run = job.status.run if job is not None and measuring.asked(job) is not None else None
+    if job is None or run is None or not isinstance(flink, FlinkJob) or flink.state != "RUNNING":
+        return None
+    return await _known(world.flink.busiest(_address(world, job, run.id), run.id))
 
 
 async def _triggers(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from penstock.flink.answers import busy_millis
 from tests.integration.flink.managers import Fake, Manager, Real
 
 pytestmark = pytest.mark.timeout(300)
@@ -59,6 +60,20 @@ def test_a_job_that_runs(running: Manager):
     status, job = running.ask("GET", "")
     assert (status, job["jid"], job["state"]) == (200, running.run, "RUNNING")
     assert {vertex["status"] for vertex in job["vertices"]} == {"RUNNING"}
+
+
+def test_how_busy_each_vertex_is(running: Manager):
+    """The figures are fetched when they are first asked for: until then the list is empty."""
+    _, job = running.ask("GET", "")
+    busy = []
+    for vertex in job["vertices"]:
+        path = f"vertices/{vertex['id']}/subtasks/metrics?get=busyTimeMsPerSecond&agg=max"
+        [told] = running.until(path, lambda status, told: status == 200 and bool(told))
+        assert told["id"] == "busyTimeMsPerSecond"
+        busy.append(busy_millis(told))
+    known = [each for each in busy if each is not None]
+    assert known
+    assert all(0 <= each <= 1000 for each in known)
 
 
 def test_the_checkpoints_of_a_job_that_began_empty(running: Manager):

@@ -12,11 +12,18 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from demo import topic as admin_of
+from penstock.api import constants
+from penstock.api.base import format_time
+from penstock.brokers import measure
 from penstock.decide.coverage import from_offsets, from_time
 from penstock.errors import RetryLater
 from penstock.source.access import Access
 from penstock.source.answers import Partition, Topic
+from penstock.source.held import Held, SourceWish
 from penstock.source.kafka import CALL_SECONDS, Kafka
+from tests.unit.builders import NAMESPACE, connection_manifest, job, live, observed
+from tests.unit.decide.moves import moves
+from tests.unit.fakes import FakeKube
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -121,6 +128,29 @@ async def test_what_is_covered(broker: str, make: Make) -> None:
     told = from_offsets(measured, places)
     assert [(gap.partition, gap.missing) for gap in told.offset_gaps] == [(0, 5)]
     assert [(gone.partition, gone.latest) for gone in told.vanished] == [(2, 0)]
+
+
+async def test_the_records_since_a_time_are_those_between_its_offset_and_the_end(broker: str, make: Make) -> None:
+    """What `penstock estimate` is answered with: through the wish, as the operator asks."""
+    make("counted", {1: 50}, retention_ms="7200000")
+    connection = connection_manifest(bootstrapServers=[broker])
+    wish = SourceWish(NAMESPACE, "events", ("counted",), "estimate/a1", (millis(40), millis(COUNT)))
+    kube: Any = FakeKube(connection)
+    # Asked three hours later: by its settings the topic need not hold that time any more.
+    held = Held(wish, BASE + timedelta(hours=3), await measure(kube, "penstock-system", wish))
+    made = job(live(), sources=[{"name": "counted", "kafka": {"connection": "events", "topics": ["counted"]}}])
+    question = f"a1 {format_time(BASE + timedelta(seconds=40))} {format_time(BASE + timedelta(seconds=COUNT))}"
+    asking = made.model_copy(
+        update={"metadata": made.metadata.model_copy(update={"annotations": {constants.ESTIMATE: question}})}
+    )
+    told = moves(observed(asking, held={wish: held})).status.estimate
+    assert told is not None
+    assert told.problem == ""
+    assert [(each.partition, each.records, each.deleted) for each in told.partitions] == [
+        (0, (20, 0), False),
+        (1, (10, 0), True),  # ten of the twenty have been deleted
+        (2, (0, 0), False),
+    ]
 
 
 async def test_the_end_of_a_transaction_counts_as_a_record_of_its_own_time(broker: str, admin: AdminClient) -> None:

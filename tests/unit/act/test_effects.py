@@ -11,6 +11,7 @@ import pytest
 from penstock import names
 from penstock.act import carry_out
 from penstock.api import constants
+from penstock.api.history import RUN_PREFIX, RunRecord
 from penstock.build import run as build
 from penstock.decide.change import spec_hash
 from penstock.errors import RetryLater, Stale
@@ -27,12 +28,14 @@ from penstock.model import (
     GrantPermit,
     Observed,
     RecordRevision,
+    RecordRun,
     Revision,
     SayUnreadable,
     SetFinalizer,
     StoreView,
     TriggerSavepoint,
 )
+from penstock.observe.kubernetes import revisions_of
 from tests.unit.build.test_golden import context
 from tests.unit.builders import JOB, NAMESPACE, OLD_RUN, RUN, checkpoint, job, savepoint, uid
 from tests.unit.world import FakeWorld, manifest, seen
@@ -165,6 +168,26 @@ async def test_a_job_version_is_made_once():
     await carry_out(world, observed, RecordRevision(1, "hash", SPEC))
     (made,) = world.kube.of("ControllerRevision").values()
     assert (made["metadata"]["name"], made["revision"]) == ("flights-v1", 1)
+
+
+async def test_a_run_is_recorded_beside_others_and_the_oldest_go():
+    world, observed = with_job()
+    await carry_out(world, observed, RecordRevision(1, "hash", SPEC))
+    record = RunRecord.model_validate({"kind": "Empty", "startedAt": "2026-01-31T12:00:00Z"})
+    await carry_out(world, observed, RecordRun("flights-v1", OLD_RUN, record))
+    for _ in range(2):
+        await carry_out(world, observed, RecordRun("flights-v1", RUN, record, forget=(OLD_RUN,)))
+    [found] = await revisions_of(world.kube, job().metadata)
+    assert (found.runs, found.spec_hash) == ({RUN: record}, "hash")
+
+
+async def test_a_record_that_cannot_be_read_is_none():
+    world, observed = with_job()
+    await carry_out(world, observed, RecordRevision(1, "hash", SPEC))
+    told = {f"{RUN_PREFIX}{RUN}": "{}", f"{RUN_PREFIX}{OLD_RUN}": "no JSON", "another.example/note": "{}"}
+    world.kube.of("ControllerRevision")["flights-v1"]["metadata"]["annotations"] |= told
+    [found] = await revisions_of(world.kube, job().metadata)
+    assert found.runs == {}
 
 
 async def test_a_checkpoint_of_a_stop_is_made_once_with_its_finalizer():

@@ -15,6 +15,8 @@ from penstock.cli import cluster
 from penstock.cli import main as cli
 from penstock.kube.resources import resource_of
 from tests.unit.builders import checkpoint, job, live, store_manifest
+from tests.unit.cli import follower
+from tests.unit.cli.follower import Make
 from tests.unit.fakes import MODIFIED, FakeKube, Manifest
 from tests.unit.inventory.lake import Lake
 from tests.unit.stage import CLUSTER, MARK, SYSTEM
@@ -77,3 +79,9 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(cluster, "ObjectStore", opened)
     monkeypatch.setattr(clock, "now", lambda: made.now)
     return made
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Make:
+    """A desk with a StreamJob that runs well, or with another one, and with other objects."""
+    return lambda act=None, stored=None, *others: follower.Desk(monkeypatch, stored or job(live()), act, *others)

@@ -101,6 +101,41 @@ async def test_a_savepoint_and_a_stop_are_asked_for_under_our_id(flink):
     assert flink.asked == [("POST", f"{PATH}/savepoints", savepoint), ("POST", f"{PATH}/stop", stop)]
 
 
+async def test_the_busiest_subtask_of_all_vertices(flink):
+    vertices = [{"id": each} for each in "abcd"]
+    metrics = {
+        "a": [{"id": "busyTimeMsPerSecond", "max": 120.4}],
+        "b": [{"max": 830.6}],
+        "c": [{"max": "NaN"}],
+        "d": [],
+    }
+    flink.answers = {PATH: (200, JOB | {"vertices": vertices})}
+    flink.answers |= {f"{PATH}/vertices/{each}/subtasks/metrics": (200, found) for each, found in metrics.items()}
+    assert await flink.rest.busiest(flink.base, RUN) == 831
+    assert f"{PATH}/vertices/b/subtasks/metrics?get=busyTimeMsPerSecond&agg=max" in {path for _, path, _ in flink.asked}
+
+
+async def test_figures_that_flink_has_yet_to_fetch_are_asked_for_again(flink, monkeypatch):
+    monkeypatch.setattr(module, "_METRIC_PAUSES", (0, 0))
+    answers = [[], [{"max": 7.0}]]
+
+    async def metrics(_: web.Request) -> web.StreamResponse:
+        return web.json_response(answers.pop(0))
+
+    flink.answers = {PATH: (200, JOB | {"vertices": [{"id": "a"}]}), f"{PATH}/vertices/a/subtasks/metrics": metrics}
+    assert await flink.rest.busiest(flink.base, RUN) == 7
+
+
+async def test_how_busy_nobody_can_tell(flink, monkeypatch):
+    monkeypatch.setattr(module, "_METRIC_PAUSES", (0, 0))
+    assert await flink.rest.busiest(flink.base, RUN) is None
+    flink.answers = {PATH: (200, JOB | {"vertices": [{"id": "a"}]})}
+    assert await flink.rest.busiest(flink.base, RUN) is None  # a vertex that has just gone
+    flink.answers[f"{PATH}/vertices/a/subtasks/metrics"] = (200, [1])
+    with pytest.raises(RetryLater):
+        await flink.rest.busiest(flink.base, RUN)
+
+
 async def test_a_cancel(flink):
     flink.answers = {PATH: (202, {})}
     await flink.rest.cancel(flink.base, RUN)

@@ -398,3 +398,24 @@ async def test_without_a_store_nothing_is_watched():
     world.object_store = refuse  # type: ignore[method-assign]
     assert (await look(world)).held == {}
     assert world.measured == []
+
+
+async def test_how_busy_it_is_is_asked_only_when_somebody_wants_to_know():
+    world: Any = FakeWorld(*RUNNING)
+    world.flink.busy = 300
+    assert (await look(world)).busy_millis is None
+    stored = world.kube.of("StreamJob")[JOB]
+    stored["metadata"]["annotations"] = {"penstock.dev/estimate": "a1 2026-01-31T11:00:00Z"}
+    assert (await look(world)).busy_millis == 300
+    stored["status"]["estimate"] = {"request": "a1", "time": "2026-01-31T12:00:00Z"}
+    assert (await look(world)).busy_millis is None
+
+
+async def test_what_is_to_be_measured_for_an_estimate_is_measured():
+    sources = [{"name": "flights", "kafka": {"connection": "kafka", "topics": ["flights"]}}]
+    world: Any = FakeWorld(manifest(job(live(), sources=sources)))
+    told = {"penstock.dev/estimate": "a1 2026-01-31T11:00:00Z"}
+    world.kube.of("StreamJob")[JOB]["metadata"]["annotations"] = told
+    [(wish, held)] = (await look(world)).held.items()
+    assert (wish.start, wish.times) == ("estimate/a1", (1769857200000,))
+    assert held.measured is not None

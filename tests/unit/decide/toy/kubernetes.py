@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from penstock import model, names
@@ -160,6 +161,16 @@ class KubernetesSide(FlinkSide):
         made = Revision(effect.version, effect.spec_hash, dump(effect.spec))
         if self.revisions.setdefault(effect.version, made).spec_hash != spec_hash(effect.spec):
             self.violations.append(f"job version {effect.version} was recorded with two specs")
+
+    def _do_RecordRun(self, _: Observed, effect: model.RecordRun) -> None:  # noqa: N802
+        version = int(effect.revision.rpartition("-v")[2])
+        runs = dict(self.revisions[version].runs)
+        before = runs.get(effect.run)
+        if before is not None and (before.location, before.kind) != (effect.record.location, effect.record.kind):
+            self.violations.append(f"run {effect.run} was recorded with two starts")
+        if before is not None and before.end_state is not None:
+            self.violations.append(f"run {effect.run} was recorded again after its end")
+        self.revisions[version] = replace(self.revisions[version], runs=runs | {effect.run: effect.record})
 
     def _do_GrantPermit(self, _: Observed, effect: model.GrantPermit) -> None:  # noqa: N802
         deployed = self.runs.setdefault(effect.run, Deployed())
