@@ -22,7 +22,7 @@ TIMES = (NOW - timedelta(hours=1), NOW - timedelta(minutes=5))
 TEXT = "a1 2026-01-31T11:00:00Z 2026-01-31T12:55:00+01:00"
 MILLIS = tuple(int(each.timestamp() * 1000) for each in TIMES)
 KAFKA = {"name": "flights", "kafka": {"connection": "kafka", "topics": ["flights"]}}
-WISH = SourceWish(NAMESPACE, "kafka", ("flights",), "estimate/a1", MILLIS)
+WISH = SourceWish(NAMESPACE, "kafka", ("flights",), "estimate/a1", times=MILLIS)
 
 
 def asking(text: str = TEXT, status: dict[str, Any] | None = None, **spec: Any) -> StreamJob:
