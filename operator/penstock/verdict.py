@@ -22,6 +22,7 @@ class Verification:
         written: when its `_metadata` was written.
         narrowest: name and max parallelism of the operator that can be split into the fewest parts, of those that had
             the job's own parallelism; None when there is none, or none that is meant to be split.
+        stateful: id and name (empty in older files) of each operator that has state.
     """
 
     files: int = 0
@@ -34,6 +35,7 @@ class Verification:
     checkpoint_id: int | None = None
     written: datetime | None = None
     narrowest: tuple[str, int] | None = None
+    stateful: tuple[tuple[str, str], ...] = ()
 
     @property
     def whole(self) -> bool:

@@ -12,6 +12,7 @@ from pydantic import Field
 from penstock.api.base import Model, Time
 from penstock.api.conditions import Conditions
 from penstock.api.crd import list_map
+from penstock.api.preflight import Restore
 from penstock.api.replay import Replay
 
 
@@ -269,6 +270,8 @@ class StreamJobStatus(Model):
     """What the job goes back to when its newest run does not become healthy; missing once it is."""
     rolled_back: RolledBack | None = None
     """The change that was taken back and that the spec still asks for."""
+    restore: Restore | None = None
+    """What was looked at before a running job is stopped for a change, and for a dry run."""
     schedule: ScheduleStatus | None = None
     """What is remembered of spec.checkpoints.schedule."""
     intent: Intent | None = None

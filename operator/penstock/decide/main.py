@@ -15,6 +15,7 @@ from penstock.decide import (
     clearing,
     deletion,
     health,
+    preflight,
     report,
     retained,
     run,
@@ -88,6 +89,9 @@ def _present(draft: Draft) -> None:
         run.proceed(draft, live)
     else:
         _without_a_run(draft)
+    if draft.status.intent is None and not draft.observed.store.problem:
+        preflight.dry_run(draft)
+    preflight.sweep(draft)
 
 
 def _without_a_run(draft: Draft) -> None:

@@ -45,7 +45,8 @@ async def verify(store: ObjectStore, location: str, *, within: str | None = None
     if head is None:
         # Flink has taken it away meanwhile, `_metadata` first or last: it is gone, not broken.
         return Verification(unreadable="it has gone meanwhile", gone=True)
-    return replace(found, checkpoint_id=needs.checkpoint_id, written=head.modified, narrowest=needs.narrowest)
+    told = replace(found, checkpoint_id=needs.checkpoint_id, written=head.modified)
+    return replace(told, narrowest=needs.narrowest, stateful=needs.stateful)
 
 
 def _above(directory: str) -> str:

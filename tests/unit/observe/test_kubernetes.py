@@ -11,10 +11,15 @@ from penstock import names
 from penstock.build import run as build
 from penstock.build.context import RunContext
 from penstock.model import Manager, RunObjects
-from penstock.observe.kubernetes import revisions_of, runs_of
+from penstock.observe.kubernetes import items_of, revisions_of
+from penstock.observe.kubernetes import runs_of as runs_among
 from tests.unit.build.test_golden import context
 from tests.unit.builders import JOB, RUN
 from tests.unit.fakes import FakeKube, Manifest
+
+
+async def runs_of(kube: Any, meta: Any) -> tuple[RunObjects, ...]:
+    return await runs_among(kube, meta, await items_of(kube, meta))
 
 
 def pod(name: str, component: str = "taskmanager", **more: Any) -> Manifest:
