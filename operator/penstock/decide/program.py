@@ -79,9 +79,20 @@ def _answer(draft: Draft, record: Preflight, pod: ProgramPod) -> ProgramAnswer |
         return ProgramAnswer(failure=f"its pod cannot start: {why}")
     if pod.ended:
         return ProgramAnswer(trouble=f"the pod that tried the program ended without an answer: {why or 'no reason'}")
-    if record.asked_at is not None and draft.now >= record.asked_at + LIMIT:
+    if _is_overdue(draft, record, pod):
         return ProgramAnswer(trouble=f"the pod that tries the program has not answered in time: {why or 'no reason'}")
     return None
+
+
+def _is_overdue(draft: Draft, record: Preflight, pod: ProgramPod) -> bool:
+    """Counted from when the pod was made: while nobody was there to make it nothing has been tried.
+
+    One that the API server does not take, for a quota perhaps, is not asked for without end: the status says so.
+    """
+    if pod.made:
+        return pod.made_at is not None and draft.now >= pod.made_at + LIMIT
+    in_vain = draft.status.last_error is not None
+    return in_vain and record.asked_at is not None and draft.now >= record.asked_at + LIMIT
 
 
 def _with_state(draft: Draft, location: str | None) -> dict[str, str] | ProgramAnswer | None:

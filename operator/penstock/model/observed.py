@@ -86,6 +86,8 @@ class ProgramPod:
     """Whose it is: `Preflight.id` in the status."""
     made: bool = False
     """Whether there is a Job; else only something that is left of it."""
+    made_at: datetime | None = None
+    """When the Job was made."""
     answer: str = ""
     """The message of its container, when that has ended by itself."""
     ended: bool = False

@@ -102,6 +102,7 @@ def _program_pod(id_: str, kinds: dict[str, list[Manifest]]) -> ProgramPod:
     return ProgramPod(
         id_,
         made=job is not None,
+        made_at=_time(job["metadata"].get("creationTimestamp")) if job is not None else None,
         answer=answers[0] if answers else "",
         ended=bool(answers) or state in (Manager.FAILED, Manager.COMPLETE),
         troubles=tuple(words) if words or not message else (message,),

@@ -189,7 +189,7 @@ class KubernetesSide(FlinkSide):
     def _do_MakeGraph(self, _: Observed, effect: model.MakeGraph) -> None:  # noqa: N802
         if effect.id in self.programs:
             self.violations.append(f"the program of preflight {effect.id} is tried twice")
-        self.programs[effect.id] = model.ProgramPod(effect.id, made=True)
+        self.programs[effect.id] = model.ProgramPod(effect.id, made=True, made_at=self.now)
 
     def _do_DeleteGraph(self, _: Observed, effect: model.DeleteGraph) -> None:  # noqa: N802
         self.programs.pop(effect.id, None)
