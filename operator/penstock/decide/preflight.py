@@ -39,7 +39,7 @@ _Found = list[PreflightCheck | str]
 def restore_may_begin(draft: Draft, wish: StartFrom, chosen: StartedFrom) -> bool:
     """Whether a running job may be stopped for this start, whose state has just been found good."""
     subject = Subject(chosen.text, chosen.location, chosen.replay, wish.override or ())
-    return _may_begin(draft, subject, _checks_of_state(draft, wish, chosen), chosen.location or chosen.text)
+    return _may_begin(draft, subject, _checks_of_state(draft, wish, chosen), chosen.location or chosen.kind)
 
 
 def refused(draft: Draft, wish: StartFrom) -> None:
@@ -52,7 +52,7 @@ def refused(draft: Draft, wish: StartFrom) -> None:
         wish.checkpoint.name if wish.checkpoint is not None else next(iter(wish.model_fields_set - {"override"}), "")
     )
     text = chosen.text if isinstance(chosen, StartedFrom) else named
-    record = _begun(_of_change(draft.job), Preflight(id=_id(draft.observed, text), text=text), draft)
+    record = _begun(_of_change(draft.job), Preflight(id=_id(draft.observed, "refused"), text=text), draft)
     _keep(draft, _told(draft, record, _only(found)))
 
 
@@ -234,7 +234,8 @@ def _checks_of_state(draft: Draft, wish: StartFrom, chosen: StartedFrom | Refusa
     if isinstance(chosen, Refusal):
         return [_failed("State", chosen)]
     override = wish.override or ()
-    there = chosen.reason if chosen.location is None else f"{chosen.text} is there"
+    # Not the reason of a replay, which tells times that pass: what changes at each look would be written at each.
+    there = "no state is restored" if chosen.location is None else f"{chosen.text} is there"
     found: _Found = [PreflightCheck(name="State", result=CheckResult.PASSED, message=there)]
     if chosen.location is None:
         found += [_skipped(each, "no state is restored") for each in ("Files", "Parallelism")]
