@@ -46,7 +46,10 @@ def command(context: RunContext) -> list[str]:
 def arguments(context: RunContext) -> list[str]:
     """What Flink's entry point is given."""
     # Not --host: 2.3 does not know it, and takes everything after it for the program's own arguments.
-    return ["-Djobmanager.rpc.address=$(POD_IP)", "--job-id", context.run, *_program(context)]
+    # The jar first: Flink takes all that follows it, up to the next of its own options, for further jars (seen, 2.3).
+    jar = context.spec.job.jar
+    jars = ["--jars", literal(jar.uri)] if jar is not None else []
+    return ["-Djobmanager.rpc.address=$(POD_IP)", *jars, "--job-id", context.run, *_program(context)]
 
 
 def _program(context: RunContext) -> list[str]:
@@ -60,7 +63,7 @@ def _program(context: RunContext) -> list[str]:
     entry = ["--job-classname", literal(job.jar.entry_class)] if job.jar.entry_class else []
     keys = variables(*context.arguments)
     given = [substitute(each, lambda key: f"$({keys[key]})", literal) for each in context.arguments]
-    return [*entry, "--jars", literal(job.jar.uri), *given]
+    return [*entry, *given]
 
 
 def literal(text: str) -> str:

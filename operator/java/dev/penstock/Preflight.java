@@ -140,7 +140,7 @@ public final class Preflight implements PipelineExecutorServiceLoader, PipelineE
                 // its author has set.
                 found.add(pair.getGeneratedOperatorID().toHexString());
                 pair.getUserDefinedOperatorID().ifPresent(id -> found.add(id.toHexString()));
-                System.out.println("operator " + pair.getGeneratedOperatorID().toHexString() + " of " + vertex.getName());
+                System.err.println("operator " + pair.getGeneratedOperatorID().toHexString() + " of " + vertex.getName());
             }
         }
         List<String> missing = new ArrayList<>(withState);
