@@ -1,7 +1,7 @@
 """The images with our own Python: the operator and the demo.
 
 Three layers each: Python, dependencies (made again only when their lock changes) and the code, so that a change of code
-imports some hundred kilobytes.
+imports some hundred kilobytes. The operator has a small one more, with its Java program.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from cluster import tools
 from cluster.cache import digest, digest_files
-from cluster.images import debian
+from cluster.images import debian, java
 from cluster.images.archive import Image
-from cluster.images.layer import Layer, layer
+from cluster.images.layer import Layer, copy, layer
 from cluster.settings import REPOSITORY, ClusterError, Paths
 from cluster.shell import run
 
@@ -110,10 +110,15 @@ def _image(name: str, module: str, layers: tuple[Layer, ...], env: dict[str, str
     return Image(name, layers, ("python3", "-m", module), user=USER, folder="/app", env=common | env)
 
 
+def _java(paths: Paths) -> Layer:
+    jar = java.preflight(paths)
+    return layer(paths, "operator-java", jar.parent.name, lambda tree: copy(tree, f"app/java/{jar.name}", jar))
+
+
 def operator(paths: Paths) -> Image:
     """The operator, from the working tree."""
     code = _code(paths, "operator", REPOSITORY / "operator" / "penstock")
-    layers = (debian.python(paths), _dependencies(paths, "operator", ["operator"]), code)
+    layers = (debian.python(paths), _dependencies(paths, "operator", ["operator"]), _java(paths), code)
     return _image("penstock.dev/operator:dev", "penstock", layers, {})
 
 

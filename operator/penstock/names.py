@@ -50,6 +50,16 @@ def permit(job: str, run: str) -> str:
     return f"{cluster_id(job, run)}-permit"
 
 
+def preflight(job: str, id_: str) -> str:
+    """Name of the Job that looks at a start before it begins."""
+    return f"{cluster_id(job, id_)}-preflight"
+
+
+def preflight_id(*parts: str) -> str:
+    """The id of what is made to look at one start: the same for the same start, whoever asks again (32 hex digits)."""
+    return _digest("preflight", *parts)[:32]
+
+
 def revision(job: str, version: int) -> str:
     """Name of the ControllerRevision of a job version."""
     return f"{job}-v{version}"

@@ -58,6 +58,9 @@ class World:
             return
         if owner.get("status", {}).get("conditions"):
             return  # the Job has failed for good: it makes no more pods
+        if owner["metadata"]["labels"].get("penstock.dev/component") == "preflight":
+            await self._try_program(pod, owner)
+            return
         started = plural == "deployments" or await self._start(owner)
         await self._make_pod(pod, owner, "Running" if started else "Failed")
 
@@ -72,6 +75,14 @@ class World:
         manifest["spec"].pop("serviceAccount", None)
         await self._api.create(resources.PODS, self._namespace, manifest)
         await self._api.patch(resources.PODS, self._namespace, name, {"status": {"phase": phase}}, "status")
+
+    async def _try_program(self, name: str, owner: Manifest) -> None:
+        """The pod of a preflight: it runs to its end at once, and its program has a place for all of the state."""
+        await self._make_pod(name, owner, "Succeeded")
+        end = {"exitCode": 0, "message": "graph 3 0\n"}
+        told = {"name": "preflight", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
+        status = {"containerStatuses": [told | {"state": {"terminated": end}}]}
+        await self._api.patch(resources.PODS, self._namespace, name, {"status": status}, "status")
 
     async def _deleted(self, name: str) -> None:
         self.flink.kill(f"{name}.{self._namespace}.svc")

@@ -279,7 +279,11 @@ class Run:
             status = found.get("status") or {}
             ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", []))
             seen = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
-            settled = ready and seen and "intent" not in status and status.get("state") == state
+            # A change that the operator still looks at is under way, though the job is as it should be.
+            moving = any(
+                each["type"] == "Reconciling" and each["status"] == "True" for each in status.get("conditions", [])
+            )
+            settled = ready and seen and not moving and "intent" not in status and status.get("state") == state
             return settled and (state != "Running" or "latestCheckpoint" in status)
 
         await self.until(f"{name} is {state}", reached)

@@ -123,7 +123,9 @@ class Lab:
         found = self.get("streamjob", name)
         status = found.get("status") or {}
         fresh = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
-        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", []))
+        told = {each["type"]: each["status"] for each in status.get("conditions", [])}
+        # A change that the operator still looks at is under way, though the job is as it should be.
+        ready = told.get("Ready") == "True" and told.get("Reconciling") != "True"
         return status if fresh and ready and status.get("state") == "Running" else None
 
     def completes(self, after: int, name: str = "flights") -> bool:

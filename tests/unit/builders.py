@@ -14,6 +14,7 @@ from penstock.api.history import record_of
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import Run, StartedFrom, StartIntent, StopIntent, StreamJobStatus, TeardownIntent
+from penstock.decide import decide, preflight
 from penstock.decide.change import spec_hash
 from penstock.decide.verification import wishes
 from penstock.flink.answers import CheckpointStats, FlinkJob, Restored
@@ -21,6 +22,7 @@ from penstock.model import (
     JobListing,
     Manager,
     Observed,
+    ProgramPod,
     Revision,
     RunObjects,
     StoredState,
@@ -335,7 +337,21 @@ def observed(stream_job: StreamJob | None = None, **more: Any) -> Observed:
     }
     seen = Observed(now=NOW, fresh_run=FRESH_RUN, **(base | more))
     seen = replace(seen, revisions=recorded(seen))
-    return seen if "verified" in more else replace(seen, verified=whole(seen, urgent=True))
+    seen = seen if "verified" in more else replace(seen, verified=whole(seen, urgent=True))
+    return seen if "programs" in more else replace(seen, programs=good_programs(seen))
+
+
+FITS = "graph 3 0\n"
+"""What the pod of a preflight says of a program that has a place for all of the state."""
+
+
+def good_programs(seen: Observed) -> tuple[ProgramPod, ...]:
+    """That answer to whatever is asked about in this pass. It is found as if the status had been lost meanwhile."""
+    told = [step.status for step in decide(replace(seen, programs=())).steps] if seen.job is not None else []
+    restores = [each.restore for each in told if isinstance(each, StreamJobStatus) and each.restore is not None]
+    records = [record for each in restores for record in (each.preflight, each.dry_run)]
+    asked = {each.id for each in records if each is not None and each.program is None and each.start}
+    return tuple(ProgramPod(id_, made=True, answer=FITS, ended=True) for id_ in sorted(asked))
 
 
 def recorded(seen: Observed) -> tuple[Revision, ...]:
@@ -349,7 +365,7 @@ def recorded(seen: Observed) -> tuple[Revision, ...]:
 
 def whole(seen: Observed, *, urgent: bool = False) -> dict[str, Verified]:
     """The answer that all is there, about everything that is to be verified, or about what a start waits for only."""
-    asked = [wish for wish in wishes(seen) if wish.start or not urgent]
+    asked = [wish for wish in (*wishes(seen), *preflight.wishes(seen)) if wish.start or not urgent]
     return {wish.location: Verified(seen.now, WHOLE, request=wish.request, start=wish.start) for wish in asked}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock import model
-from penstock.act import data, jobs, runs
+from penstock.act import data, jobs, preflights, runs
 from penstock.model import Effect, Observed
 from penstock.world import World
 
@@ -29,6 +29,10 @@ async def carry_out(world: World, observed: Observed, effect: Effect) -> None:  
             await jobs.delete_checkpoint(world, observed, effect)
         case model.GrantPermit():
             await runs.grant_permit(world, observed, effect)
+        case model.MakeGraph():
+            await preflights.make_graph(world, observed, effect)
+        case model.DeleteGraph():
+            await preflights.delete_graph(world, observed, effect)
         case model.ApplyRun():
             await runs.apply_run(world, observed, effect)
         case model.DeleteRun():

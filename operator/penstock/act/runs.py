@@ -30,24 +30,30 @@ from penstock.world import World, belongs_to_another
 
 async def grant_permit(world: World, observed: Observed, effect: GrantPermit) -> None:
     """Make the permit; one that is there already is the same one. Never called again once the status says so."""
-    context = _context(world, observed, ApplyRun(effect.run, 0, "", job_of(observed).spec, "", ""))
+    context = context_of(world, observed, ApplyRun(effect.run, 0, "", job_of(observed).spec, "", ""))
     await world.kube.create(build.permit(context))
 
 
 async def apply_run(world: World, observed: Observed, effect: ApplyRun) -> None:
     """Server-side apply of the account, unless it is as it should be, and of all lasting objects, the Job last."""
-    context = _context(world, observed, effect)
-    if context.spec.service_account_name is None:
-        for manifest in flink_account(context.namespace):
-            # All jobs of the namespace share it: looking first saves each of them but the first three writes.
-            resource, name = resource_of(manifest), manifest["metadata"]["name"]
-            if not holds(await world.kube.get(resource, context.namespace, name), manifest):
-                await world.kube.apply(manifest)
+    context = context_of(world, observed, effect)
+    await apply_account(world, context)
     made = observed.objects_of(effect.run).manager is not Manager.ABSENT
     for manifest in build.lasting(context):
         if made and manifest["kind"] == "Job":
             continue  # a Job's template cannot be changed, and this run's is as it was made
         await world.kube.apply(manifest)
+
+
+async def apply_account(world: World, context: RunContext) -> None:
+    """Server-side apply of the account of the namespace's pods, unless it is as it should be or the job has its own."""
+    if context.spec.service_account_name is not None:
+        return
+    for manifest in flink_account(context.namespace):
+        # All jobs of the namespace share it: looking first saves each of them but the first three writes.
+        resource, name = resource_of(manifest), manifest["metadata"]["name"]
+        if not holds(await world.kube.get(resource, context.namespace, name), manifest):
+            await world.kube.apply(manifest)
 
 
 async def delete_run(world: World, observed: Observed, effect: DeleteRun) -> None:
@@ -105,7 +111,12 @@ async def delete_high_availability(world: World, observed: Observed, effect: Del
     await client.delete([item.key for item in await client.list(directory)])
 
 
-def _context(world: World, observed: Observed, effect: ApplyRun) -> RunContext:
+def context_of(world: World, observed: Observed, effect: ApplyRun) -> RunContext:
+    """What the objects of a run are made of.
+
+    Raises:
+        RetryLater: when the store cannot be used.
+    """
     store, place = observed.store.store, observed.store.place
     if store is None or place is None:
         raise RetryLater(observed.store.problem)

@@ -31,6 +31,8 @@ class Override(StrEnum):
     NOT_WHOLE = "NotWhole"  # files of what is started from are missing, or its _metadata cannot be read
     PARALLELISM_TOO_HIGH = "ParallelismTooHigh"  # its state cannot be split into as many parts
     SOURCE_OFFSETS_EXPIRED = "SourceOffsetsExpired"  # the broker has deleted what it goes on with, or does not say
+    STATE_WOULD_BE_DROPPED = "StateWouldBeDropped"  # operators with state are no longer in the program
+    PROGRAM_FAILS = "ProgramFails"  # the program cannot make its graph
 
 
 class ReplayState(StrEnum):
@@ -114,9 +116,11 @@ class StartFrom(Model):
     empty: Empty | None = None
     """No state: write {}."""
     override: tuple[Override, ...] | None = Field(default=None, max_length=8, json_schema_extra=LIST_SET)
-    """What the start is not to be refused for: NotWhole starts though files are known to be missing, ParallelismTooHigh
-    though its state cannot be split into as many parts (Flink may fail then), SourceOffsetsExpired though a Kafka
-    source has deleted records with which its state goes on, or does not answer. Default: none."""
+    """What a start, or an upgrade, is not to be refused for: NotWhole starts though files are known to be missing,
+    ParallelismTooHigh though its state cannot be split into as many parts, SourceOffsetsExpired though a Kafka source
+    has deleted records with which its state goes on, or does not answer, StateWouldBeDropped though the program has no
+    place for all of the state, which is given up, ProgramFails though it failed when it was tried; Flink may fail
+    then. Default: none."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

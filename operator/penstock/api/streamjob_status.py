@@ -13,6 +13,7 @@ from penstock.api.base import Model, Time
 from penstock.api.conditions import Conditions
 from penstock.api.crd import list_map
 from penstock.api.measured import MeasuredSources
+from penstock.api.preflight import Restore
 from penstock.api.replay import Replay
 
 
@@ -272,6 +273,8 @@ class StreamJobStatus(Model):
     """The change that was taken back and that the spec still asks for."""
     estimate: MeasuredSources | None = None
     """What was last measured for penstock estimate."""
+    restore: Restore | None = None
+    """What was looked at before a running job is stopped for a change, and for a dry run."""
     schedule: ScheduleStatus | None = None
     """What is remembered of spec.checkpoints.schedule."""
     intent: Intent | None = None

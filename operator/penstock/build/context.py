@@ -20,6 +20,7 @@ ANNOTATION_STARTED_FROM = f"{constants.GROUP}/started-from"
 
 JOB_MANAGER = "jobmanager"
 TASK_MANAGER = "taskmanager"
+PREFLIGHT = "preflight"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class RunContext:
     """Flink image by Flink version, for jobs that name none."""
     replay: Replay | None = None
     """The replay that the run begins or goes on with."""
+    preflight: bool = False
+    """Whether it is no run, but a look at a start that has not begun; then `run` is the id of that."""
 
     @property
     def name(self) -> str:
@@ -82,7 +85,7 @@ class RunContext:
             constants.LABEL_MANAGED_BY: constants.MANAGED_BY,
             constants.LABEL_JOB: self.name,
             constants.LABEL_JOB_UID: self.meta.uid,
-            constants.LABEL_RUN: self.run,
+            constants.LABEL_PREFLIGHT if self.preflight else constants.LABEL_RUN: self.run,
         }
         return labels | ({constants.LABEL_COMPONENT: component} if component else {})
 

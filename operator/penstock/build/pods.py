@@ -7,7 +7,7 @@ from typing import Any
 from penstock import names
 from penstock.api import constants
 from penstock.api.base import dump
-from penstock.build.context import JOB_MANAGER, RunContext
+from penstock.build.context import JOB_MANAGER, TASK_MANAGER, RunContext
 from penstock.build.flink_config import BLOB_PORT, REST_PORT, RPC_PORT
 from penstock.build.program import SCRIPT_PATH, argument_secrets, is_rendered, script_secrets
 from penstock.substitution import VARIABLE
@@ -16,9 +16,9 @@ Manifest = dict[str, Any]
 CONFIG_PATH = "/opt/flink/conf"
 _TEMPLATE_PATH = "/opt/penstock-template"
 _FLINK_USER = 9999
-_SMALL = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
+SMALL = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
 """What an init container in Python needs."""
-_RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
 def pod_template(context: RunContext, component: str, container: Manifest, init_containers: list[Manifest]) -> Manifest:
@@ -51,7 +51,7 @@ def pod_template(context: RunContext, component: str, container: Manifest, init_
 
 def flink_container(context: RunContext, component: str, command: list[str]) -> Manifest:
     """The container that runs Flink's process."""
-    manager = context.spec.job_manager if component == JOB_MANAGER else context.spec.task_manager
+    manager = context.spec.task_manager if component == TASK_MANAGER else context.spec.job_manager
     container: Manifest = {
         "name": component,
         "image": context.image,
@@ -61,7 +61,7 @@ def flink_container(context: RunContext, component: str, command: list[str]) -> 
         # The end of the log becomes the reason that `kubectl get streamjob -o yaml` shows.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": dump(manager.resolved_resources()),
-        "securityContext": dict(_RESTRICTED),
+        "securityContext": dict(RESTRICTED),
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_PATH},
             *_script_mounts(context, component),
@@ -95,8 +95,8 @@ def guard_container(context: RunContext) -> Manifest:
             "--run",
             context.run,
         ],
-        "resources": dict(_SMALL),
-        "securityContext": dict(_RESTRICTED),
+        "resources": dict(SMALL),
+        "securityContext": dict(RESTRICTED),
     }
 
 
@@ -112,8 +112,8 @@ def render_container(context: RunContext) -> Manifest:
         "command": ["python3", "-m", "penstock.render"],
         "args": ["--template", f"{_TEMPLATE_PATH}/job.sql", "--script", f"{SCRIPT_PATH}/job.sql"],
         "env": script_secrets(context),
-        "resources": dict(_SMALL),
-        "securityContext": dict(_RESTRICTED),
+        "resources": dict(SMALL),
+        "securityContext": dict(RESTRICTED),
         "volumeMounts": [
             {"name": "job", "mountPath": _TEMPLATE_PATH, "readOnly": True},
             {"name": "script", "mountPath": SCRIPT_PATH},
@@ -123,7 +123,7 @@ def render_container(context: RunContext) -> Manifest:
 
 def _volumes(context: RunContext, component: str) -> list[Manifest]:
     volumes: list[Manifest] = [{"name": "config", "configMap": {"name": names.config(context.name, context.run)}}]
-    if component == JOB_MANAGER:
+    if component != TASK_MANAGER:
         volumes.append({"name": "job", "secret": {"secretName": names.script(context.name, context.run)}})
         if is_rendered(context):
             # In memory, as Kubernetes keeps Secrets that are mounted; render's memory limit is its limit.
@@ -132,8 +132,8 @@ def _volumes(context: RunContext, component: str) -> list[Manifest]:
 
 
 def _script_mounts(context: RunContext, component: str) -> list[Manifest]:
-    """Only the JobManager runs the script; the TaskManagers get their tasks from it."""
-    if component != JOB_MANAGER:
+    """Whoever runs the program has the script; the TaskManagers get their tasks from the JobManager."""
+    if component == TASK_MANAGER:
         return []
     return [{"name": "script" if is_rendered(context) else "job", "mountPath": SCRIPT_PATH, "readOnly": True}]
 
@@ -156,4 +156,4 @@ def _environment(context: RunContext, component: str) -> list[Manifest]:
         ]
     # The API server refuses a variable of that name; one that was stored before it did must not replace a secret.
     given = [dump(each) for each in context.spec.pod_template.env if not each.name.startswith(VARIABLE)]
-    return own + given + (argument_secrets(context) if component == JOB_MANAGER else [])
+    return own + given + ([] if component == TASK_MANAGER else argument_secrets(context))

@@ -15,6 +15,8 @@ from penstock.substitution import is_plain, substitute, variables
 Manifest = dict[str, Any]
 SCRIPT_PATH = "/opt/penstock"
 """Where the script is that Flink runs."""
+START = "/opt/flink/bin/standalone-job.sh"
+"""What starts a JobManager in Flink's images."""
 _SQL_DRIVER = "org.apache.flink.table.runtime.application.SqlDriver"
 # Flink prints every statement, as it runs it, to the standard output; its log goes elsewhere (see `flink_config`).
 _WITHOUT_OUTPUT = ["bash", "-c", 'exec "$$@" > /dev/null', "bash"]
@@ -37,16 +39,17 @@ def argument_secrets(context: RunContext) -> list[Manifest]:
 
 def command(context: RunContext) -> list[str]:
     """The command of the JobManager's container, in which the kubelet replaces `$(POD_IP)` and the secrets."""
-    start = [
-        "/opt/flink/bin/standalone-job.sh",
-        "start-foreground",
-        # Not --host: 2.3 does not know it, and takes everything after it for the program's own arguments.
-        "-Djobmanager.rpc.address=$(POD_IP)",
-        "--job-id",
-        context.run,
-        *_program(context),
-    ]
+    start = [START, "start-foreground", *arguments(context)]
     return [*_WITHOUT_OUTPUT, *start] if script_secrets(context) else start
+
+
+def arguments(context: RunContext) -> list[str]:
+    """What Flink's entry point is given."""
+    # Not --host: 2.3 does not know it, and takes everything after it for the program's own arguments.
+    # The jar first: Flink takes all that follows it, up to the next of its own options, for further jars (seen, 2.3).
+    jar = context.spec.job.jar
+    jars = ["--jars", literal(jar.uri)] if jar is not None else []
+    return ["-Djobmanager.rpc.address=$(POD_IP)", *jars, "--job-id", context.run, *_program(context)]
 
 
 def _program(context: RunContext) -> list[str]:
@@ -57,13 +60,13 @@ def _program(context: RunContext) -> list[str]:
     if job.jar is None:
         msg = "spec.job.python is not supported yet"
         raise ValueError(msg)
-    entry = ["--job-classname", _literal(job.jar.entry_class)] if job.jar.entry_class else []
+    entry = ["--job-classname", literal(job.jar.entry_class)] if job.jar.entry_class else []
     keys = variables(*context.arguments)
-    arguments = [substitute(each, lambda key: f"$({keys[key]})", _literal) for each in context.arguments]
-    return [*entry, "--jars", _literal(job.jar.uri), *arguments]
+    given = [substitute(each, lambda key: f"$({keys[key]})", literal) for each in context.arguments]
+    return [*entry, *given]
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """What the kubelet turns into `text`: it replaces `$(NAME)`, and takes every `$$` for a `$`."""
     return text.replace("$", "$$")
 

@@ -12,8 +12,11 @@ import click
 from penstock.cli.options import duration, duration_text, moment, moment_or_duration
 from penstock.cli.user import User, user_options
 
-OVERRIDES = ("NotWhole", "ParallelismTooHigh", "SourceOffsetsExpired")
+OVERRIDES = ("NotWhole", "ParallelismTooHigh", "SourceOffsetsExpired", "StateWouldBeDropped", "ProgramFails")
 """As `penstock.api.streamjob.Override` has them, which --help need not wait for."""
+
+
+_REFUSED = 1
 
 
 def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,6 +71,7 @@ def start(*, job: str, wait: bool, timeout: timedelta, user: User) -> None:
 @click.option(
     "--override", multiple=True, metavar="REASON", help=f"Start in spite of this refusal: {', '.join(OVERRIDES)}."
 )
+@click.option("--dry-run", is_flag=True, help="Only say what would come of it: nothing is changed, the job goes on.")
 @wait_options
 @user_options
 def restore(
@@ -76,6 +80,7 @@ def restore(
     checkpoint: str | None,
     time: datetime | None,
     override: tuple[str, ...],
+    dry_run: bool,
     wait: bool,
     timeout: timedelta,
     user: User,
@@ -84,13 +89,33 @@ def restore(
 
     A running one is stopped for it with a savepoint, but only when what is to be started from was found whole. What you
     ask for is written into spec.startFrom: a job that comes from Git is changed there.
+
+    With --dry-run the operator makes the checks that come before the stop, for the spec as it is, and they are printed.
+    The exit code is 0 when all have passed, and 1 when one has failed or nobody can say.
     """
+    if dry_run:
+        _dry_run(user, job, checkpoint, timeout, more=bool(time or override))
+        return
     if (checkpoint is None) == (time is None):
         raise click.UsageError("one of --from and --as-of is needed", click.get_current_context())
     from penstock.cli.asking_jobs import Origin, Waiting  # noqa: PLC0415 - see `user`
     from penstock.cli.asking_jobs import restore as ask  # noqa: PLC0415
 
     click.echo(asyncio.run(ask(user, job, Origin(checkpoint, time, override), Waiting(wait, timeout))))
+
+
+def _dry_run(user: User, job: str, checkpoint: str | None, patience: timedelta, *, more: bool) -> None:
+    if checkpoint is None or more:
+        raise click.UsageError(
+            "--dry-run takes --from, and neither --as-of nor --override", click.get_current_context()
+        )
+    from penstock.cli.asking_preflight import dry_run as ask  # noqa: PLC0415 - see `user`
+    from penstock.cli.asking_preflight import passed, table  # noqa: PLC0415
+
+    told = asyncio.run(ask(user, job, checkpoint, patience))
+    click.echo(table(told))
+    if not passed(told):
+        raise click.exceptions.Exit(_REFUSED)
 
 
 @click.command

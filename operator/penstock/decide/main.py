@@ -17,6 +17,7 @@ from penstock.decide import (
     health,
     history,
     measuring,
+    preflight,
     report,
     retained,
     run,
@@ -94,6 +95,9 @@ def _present(draft: Draft) -> None:
         run.proceed(draft, live)
     else:
         _without_a_run(draft)
+    if draft.status.intent is None and not draft.observed.store.problem:
+        preflight.dry_run(draft)
+    preflight.sweep(draft)
 
 
 def _without_a_run(draft: Draft) -> None:

@@ -102,8 +102,20 @@ def foreign_names(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) ->
         names.add(status.started_from.checkpoint or "")
     if status.fallback is not None:
         names.add(status.fallback.started_from.checkpoint or "")
+    if (asked := asked_about(job)) is not None:
+        names.add(asked[0])
     names.discard("")
     return tuple(sorted(names - {ckpt.metadata.name for ckpt in checkpoints}))
+
+
+def asked_about(job: StreamJob | None) -> tuple[str, str] | None:
+    """The Checkpoint's name and the text of a dry run that was asked for and has not been answered."""
+    text = job.metadata.annotations.get(constants.PREFLIGHT, "").strip()[:200] if job is not None else ""
+    if job is None or not text or job.metadata.terminating:
+        return None
+    known = job.status.restore.dry_run if job.status.restore is not None else None
+    answered = known is not None and known.request == text and bool(known.checks)
+    return None if answered else (text.split(maxsplit=1)[0], text)
 
 
 def promised(job: StreamJob) -> set[str]:
@@ -199,6 +211,8 @@ def _needs_listing(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -
     intent, run = job.status.intent, live_run(job)
     if isinstance(intent, StartIntent | StopIntent):
         return False
+    if asked_about(job) is not None:
+        return True
     if run is not None:
         unclear = job.status.latest_checkpoint is None and bool(stop_savepoints(run, checkpoints))
         return not job.metadata.terminating and (wants_restart(job) or unclear)

@@ -18,7 +18,7 @@ from penstock.api.streamjob_status import (
     StopReason,
 )
 from penstock.clock import from_millis
-from penstock.decide import health, retained, start, stop
+from penstock.decide import health, preflight, retained, start, stop
 from penstock.decide.change import Change, changed_fields
 from penstock.decide.draft import Draft
 from penstock.decide.needs import begins, is_being_taken, start_value, stop_savepoints, wants_restart
@@ -254,20 +254,29 @@ def _repair(draft: Draft, run: Run, objects: RunObjects) -> None:
 
 def _restart(draft: Draft, run: Run) -> None:
     """`startFrom` or `restartToken` changed: what is to be started from is verified before the job is touched."""
-    wish, named, then = draft.job.spec.start_from, None, start_value(draft.job)
+    wish, named, then, chosen = draft.job.spec.start_from, None, start_value(draft.job), None
     if wish.latest is None:
         chosen = start.ready(draft, wish, ". The job runs on")
         if chosen is None:
+            preflight.refused(draft, wish)
             return
         named = chosen.checkpoint
         if wish.as_of is not None:
             # What was verified is what is started from, though the store may hold another answer after the stop.
             then = {key: value for key, value in then.items() if key != "asOf"} | {"checkpoint": {"name": named}}
-    if _cannot_change(draft):
+    if _cannot_change(draft) or not _may_begin(draft, run, chosen):
         return
     reason = StopReason.RESTART if wish.latest is not None else StopReason.RESTORE
     method = StopMethod.CANCEL if _would_be_discarded(draft, run, named) else _upgrade_method(draft)
     _stop(draft, run, reason, method, then)
+
+
+def _may_begin(draft: Draft, run: Run, chosen: StartedFrom | None) -> bool:
+    """Whether the program, too, is found good; the same program goes on from its own state without being asked."""
+    if chosen is not None:
+        return preflight.restore_may_begin(draft, draft.job.spec.start_from, chosen)
+    same = health.wanted_hash(draft.job) == draft.status.applied_spec_hash
+    return same or preflight.upgrade_may_begin(draft, run, stateless=False)
 
 
 def _would_be_discarded(draft: Draft, run: Run, named: str | None) -> bool:
@@ -288,6 +297,8 @@ def _upgrade(draft: Draft, run: Run) -> None:
         _stop(draft, run, StopReason.RESTART, StopMethod.CANCEL)
         return
     stateless = draft.job.spec.checkpoints.on_upgrade is OnUpgrade.STATELESS
+    if not preflight.upgrade_may_begin(draft, run, stateless=stateless):
+        return
     _stop(draft, run, StopReason.UPGRADE, _upgrade_method(draft), {"empty": {}} if stateless else None)
 
 

@@ -28,13 +28,16 @@ _ANY_TIME = datetime.min.replace(tzinfo=UTC)
 def wishes(observed: Observed) -> tuple[Wish, ...]:
     """What is to be looked at in this pass: what a start waits for first."""
     began = to_start_from(observed)
-    where = began.location if began is not None else None
+    first = (urgent(observed, began.location),) if began is not None and began.location else ()
+    return first + tuple(wish for ckpt in observed.checkpoints if (wish := _wish(ckpt)) is not None)
+
+
+def urgent(observed: Observed, where: str) -> Wish:
+    """A state that a start waits for."""
     # What an administrator has imported lies wherever he has said; another job's was looked at when it was chosen.
     anywhere = any(ckpt.spec.location == where for ckpt in observed.checkpoints)
     anywhere = anywhere or any(each.checkpoint.status.location == where for each in observed.foreign)
-    since = observed.now - _RECENT
-    urgent = (Wish(where, since, start=this_start(observed), anywhere=anywhere),) if where else ()
-    return urgent + tuple(wish for ckpt in observed.checkpoints if (wish := _wish(ckpt)) is not None)
+    return Wish(where, observed.now - _RECENT, start=this_start(observed), anywhere=anywhere)
 
 
 def this_start(observed: Observed) -> str:

@@ -144,3 +144,26 @@ def innermost(trace: str) -> str:
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     text = causes[-1] if causes else (lines[0] if lines else "unknown")
     return _NOISE.sub(r"\1: ", text)[:500]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What the preflight's program has said of another one (see `operator/java`)."""
+
+    operators: int = 0
+    missing: tuple[str, ...] = ()
+    """Ids of the first of those with state that it has no place for."""
+    missing_count: int = 0
+    failure: str = ""
+    """Why it cannot make its graph."""
+
+
+def read_graph(text: str) -> Graph | None:
+    """The answer as a value; None when this is none: the process has ended before it could give one."""
+    head, _, rest = text.partition("\n")
+    if head == "failed":
+        return Graph(failure=" / ".join(line.strip() for line in rest.splitlines() if line.strip()) or "without a word")
+    words = head.split()
+    if len(words) != 3 or words[0] != "graph" or not (words[1] + words[2]).isdecimal():  # noqa: PLR2004 - as it is written
+        return None
+    return Graph(int(words[1]), tuple(rest.split()), int(words[2]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -46,7 +46,7 @@ class Needs:
         elsewhere: the first few of those, as Flink writes them.
         size: bytes of the `_metadata` file itself.
         checkpoint_id: Flink's number of it.
-        narrowest: see `penstock.verdict.Verification`.
+        narrowest, stateful: see `penstock.verdict.Verification`.
         splits: where its sources go on, as far as the `_metadata` file says.
     """
 
@@ -57,6 +57,7 @@ class Needs:
     checkpoint_id: int
     narrowest: tuple[str, int] | None = None
     splits: Splits = field(default_factory=Splits)
+    stateful: tuple[tuple[str, str], ...] = ()
 
 
 def complete_states(home: str, keys: Iterable[str]) -> tuple[str, ...]:
@@ -90,9 +91,9 @@ async def needs_of(store: ObjectStore, home: str, metadata: str) -> Needs | None
     summary = await _scan(store, metadata, note)
     if summary is None:
         return None
-    narrowest = narrowest_of(summary.operators)
-    named = tuple(elsewhere)
-    return Needs(files, outside, named, summary.size, summary.checkpoint_id, narrowest, summary.splits)
+    operators = summary.operators
+    needs = Needs(files, outside, tuple(elsewhere), summary.size, summary.checkpoint_id, splits=summary.splits)
+    return replace(needs, narrowest=narrowest_of(operators), stateful=stateful_of(operators))
 
 
 def narrowest_of(operators: Iterable[Operator]) -> tuple[str, int] | None:
@@ -106,6 +107,15 @@ def narrowest_of(operators: Iterable[Operator]) -> tuple[str, int] | None:
     own = [each for each in split if each.parallelism == highest]
     least = min(own, key=lambda each: each.max_parallelism, default=None)
     return None if least is None else (least.name or least.uid or least.id, least.max_parallelism)
+
+
+def stateful_of(operators: Iterable[Operator]) -> tuple[tuple[str, str], ...]:
+    """Id and name of those that a program must have a place for.
+
+    As Flink reckons: some subtask of theirs has state, or their coordinator, which sources and some sinks have.
+    """
+    with_state = (each for each in operators if each.inline_bytes or each.coordinator_bytes or each.references)
+    return tuple((each.id, each.name or each.uid or "") for each in with_state)
 
 
 async def all_needs(store: ObjectStore, home: str) -> dict[str, Needs]:

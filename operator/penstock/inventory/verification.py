@@ -47,13 +47,8 @@ async def verify(store: ObjectStore, location: str, *, within: str | None = None
         # Flink has taken it away meanwhile, `_metadata` first or last: it is gone, not broken.
         return Verification(unreadable="it has gone meanwhile", gone=True)
     positions = await positions_of(store, metadata, needs.splits, root)
-    return replace(
-        found,
-        checkpoint_id=needs.checkpoint_id,
-        written=head.modified,
-        narrowest=needs.narrowest,
-        positions=positions,
-    )
+    told = replace(found, checkpoint_id=needs.checkpoint_id, written=head.modified, positions=positions)
+    return replace(told, narrowest=needs.narrowest, stateful=needs.stateful)
 
 
 def _above(directory: str) -> str:

@@ -62,6 +62,24 @@ class ApplyRun:
 
 
 @dataclass(frozen=True)
+class MakeGraph:
+    """Make the pod that says whether a program can make its graph, and which operators with state it has not."""
+
+    id: str
+    operators: tuple[str, ...]
+    """Ids of the operators that have state in what would be started from."""
+    replay: Replay | None = None
+    """The replay that the program would be told."""
+
+
+@dataclass(frozen=True)
+class DeleteGraph:
+    """Delete that pod with its objects."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class DeleteRun:
     """Delete the Kubernetes objects of a run."""
 
@@ -195,6 +213,8 @@ Effect = (
     | RecordRun
     | GrantPermit
     | ApplyRun
+    | MakeGraph
+    | DeleteGraph
     | DeleteRun
     | DeleteManager
     | DeletePods

@@ -80,6 +80,26 @@ class RunObjects:
 
 
 @dataclass(frozen=True)
+class ProgramPod:
+    """What Kubernetes holds of the pod that makes the graph of a program that is about to be started."""
+
+    id: str
+    """Whose it is: `Preflight.id` in the status."""
+    made: bool = False
+    """Whether there is a Job; else only something that is left of it."""
+    made_at: datetime | None = None
+    """When the Job was made."""
+    answer: str = ""
+    """The message of its container, when that has ended by itself."""
+    ended: bool = False
+    """Whether no answer will come any more."""
+    troubles: tuple[str, ...] = ()
+    """Why it does not start, or how it ended, in Kubernetes' words."""
+    hopeless: bool = False
+    """Whether a pod of the same spec would not start either: no such image, Secret or key."""
+
+
+@dataclass(frozen=True)
 class Revision:
     """One job version: a ControllerRevision."""
 
@@ -168,6 +188,8 @@ class Observed:
     """Names of those that cannot be read: what they need is not known."""
     namespace_terminating: bool = False
     runs: tuple[RunObjects, ...] = ()
+    programs: tuple[ProgramPod, ...] = ()
+    """The pods that make graphs, for starts that are looked at before they begin."""
     revisions: tuple[Revision, ...] = ()
     flink: FlinkJob | Unknown | None = None
     """The current run's job in Flink; None when its JobManager does not know it."""

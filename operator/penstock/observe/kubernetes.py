@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +20,11 @@ from penstock.build.context import (
     ANNOTATION_STARTED_FROM,
     ANNOTATION_VERSION,
     JOB_MANAGER,
+    PREFLIGHT,
 )
 from penstock.kube import resources
 from penstock.kube.client import Kube
-from penstock.model import Manager, Revision, RunObjects
+from penstock.model import Manager, ProgramPod, Revision, RunObjects
 
 Manifest = dict[str, Any]
 _LASTING = (resources.CONFIG_MAPS, resources.SERVICES, resources.DEPLOYMENTS, resources.JOBS)
@@ -39,24 +41,87 @@ _WAITING_TROUBLES = frozenset(
 )
 
 
-async def runs_of(kube: Kube, meta: ObjectMeta) -> tuple[RunObjects, ...]:
-    """All runs of a StreamJob (by its uid) that Kubernetes still holds something of."""
+_HOPELESS = _WAITING_TROUBLES - {"CrashLoopBackOff", "ErrImagePull"}
+"""What hardly passes by itself. One pull may fail, and the next one not."""
+Items = Mapping[str, list[Manifest]]
+"""What there is of a StreamJob, by kind."""
+
+
+async def items_of(kube: Kube, meta: ObjectMeta) -> Items:
+    """All that Kubernetes holds of a StreamJob's runs (by its uid), and of looks at starts.
+
+    No Secret is read: the operator has no right to, so that it cannot leak one. See `creating`.
+    """
     labels = f"{constants.LABEL_JOB_UID}={meta.uid}"
-    # No Secret is read: the operator has no right to, so that it cannot leak one. See `creating`.
-    listed = (resources.CONFIG_MAPS, resources.SERVICES, resources.DEPLOYMENTS, resources.JOBS, resources.PODS)
+    listed = (*_LASTING, resources.PODS)
     answers = await asyncio.gather(*(kube.find(resource, meta.namespace, labels=labels) for resource in listed))
-    found: dict[str, dict[str, list[Manifest]]] = defaultdict(lambda: defaultdict(list))
-    for resource, items in zip(listed, answers, strict=True):
-        for item in items:
-            run = item["metadata"].get("labels", {}).get(constants.LABEL_RUN, "")
-            if names.is_run(run):
-                found[run][resource.kind].append(item)
+    return {resource.kind: items for resource, items in zip(listed, answers, strict=True)}
+
+
+async def runs_of(kube: Kube, meta: ObjectMeta, items: Items) -> tuple[RunObjects, ...]:
+    """All runs that are among these."""
     runs = []
-    for run, kinds in sorted(found.items()):
+    for run, kinds in sorted(_by_label(items, constants.LABEL_RUN).items()):
         selector = names.high_availability_selector(meta.name, run)
         ha = await kube.find(resources.CONFIG_MAPS, meta.namespace, labels=selector)
         runs.append(_run_objects(meta.name, run, kinds, tuple(item["metadata"]["name"] for item in ha)))
     return tuple(runs)
+
+
+def programs_of(items: Items) -> tuple[ProgramPod, ...]:
+    """All looks at starts that are among these."""
+    found = _by_label(items, constants.LABEL_PREFLIGHT)
+    return tuple(_program_pod(id_, kinds) for id_, kinds in sorted(found.items()))
+
+
+def _by_label(items: Items, label: str) -> dict[str, dict[str, list[Manifest]]]:
+    found: dict[str, dict[str, list[Manifest]]] = defaultdict(lambda: defaultdict(list))
+    for kind, several in items.items():
+        for item in several:
+            id_ = item["metadata"].get("labels", {}).get(label, "")
+            if names.is_run(id_):
+                found[id_][kind].append(item)
+    return found
+
+
+def _program_pod(id_: str, kinds: dict[str, list[Manifest]]) -> ProgramPod:
+    job, pods = next(iter(kinds["Job"]), None), kinds["Pod"]
+    state, message = _manager(job)
+    ended = [
+        each["state"]["terminated"]
+        for pod in pods
+        for each in [*pod["status"].get("initContainerStatuses", []), *pod["status"].get("containerStatuses", [])]
+        if "terminated" in each.get("state", {})
+    ]
+    answers = [
+        each["state"]["terminated"].get("message", "")
+        for pod in pods
+        for each in pod["status"].get("containerStatuses", [])
+        if each["name"] == PREFLIGHT and each.get("state", {}).get("terminated", {}).get("exitCode") == 0
+    ]
+    failed = [each for each in ended if each.get("exitCode")]
+    words = [f"{each.get('reason', 'Error')} ({each['exitCode']}) {_last_line(each)}".strip() for each in failed]
+    words += [trouble for pod in pods for trouble in _troubles(pod)]
+    return ProgramPod(
+        id_,
+        made=job is not None,
+        made_at=_time(job["metadata"].get("creationTimestamp")) if job is not None else None,
+        answer=answers[0] if answers else "",
+        ended=bool(answers) or state in (Manager.FAILED, Manager.COMPLETE),
+        troubles=tuple(words) if words or not message else (message,),
+        hopeless=any(reason in _HOPELESS for pod in pods for reason in _waiting(pod)),
+    )
+
+
+def _last_line(terminated: Manifest) -> str:
+    lines = terminated.get("message", "").strip().splitlines()
+    return str(lines[-1].strip()[:200]) if lines else ""
+
+
+def _waiting(pod: Manifest) -> list[str]:
+    status = pod.get("status", {})
+    statuses = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    return [(each.get("state", {}).get("waiting") or {}).get("reason", "") for each in statuses]
 
 
 async def revisions_of(kube: Kube, meta: ObjectMeta) -> tuple[Revision, ...]:

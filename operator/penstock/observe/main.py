@@ -18,7 +18,7 @@ from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide import measuring, sources, standing
+from penstock.decide import measuring, preflight, sources, standing
 from penstock.decide.needs import Needs, foreign_names, is_being_cleared, may_delete, needs, needs_in_store
 from penstock.decide.verification import wishes
 from penstock.errors import PenstockError, RetryLater
@@ -28,7 +28,7 @@ from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.model import Foreign, JobListing, Observed, StoreView, TargetListing, Unknown
 from penstock.observe import store as store_view
-from penstock.observe.kubernetes import revisions_of, runs_of
+from penstock.observe.kubernetes import items_of, programs_of, revisions_of, runs_of
 from penstock.source.held import Held, SourceWish
 from penstock.store.client import ObjectStore
 from penstock.verdict import Positions, Verified, Wish
@@ -54,7 +54,8 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     )
     job, problems = _read(StreamJob, stored)
     checkpoints, unreadable = _read_checkpoints(items)
-    runs = await runs_of(kube, job.metadata) if job else ()
+    owned = await items_of(kube, job.metadata) if job else {}
+    runs = await runs_of(kube, job.metadata, owned) if job else ()
     revisions = await revisions_of(kube, job.metadata) if job else ()
     foreign = await _foreign(kube, namespace, foreign_names(job, checkpoints))
     others, unknown = await _others(kube, namespace, name) if may_delete(job, checkpoints) else ((), ())
@@ -79,6 +80,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         unreadable_others=unknown,
         namespace_terminating=space is None or "deletionTimestamp" in space["metadata"],
         runs=runs,
+        programs=programs_of(owned),
         revisions=revisions,
         flink=flink,
         busy_millis=await _busy(world, job, flink),
@@ -91,7 +93,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         unreadable=unreadable,
     )
     verified, held = await asyncio.gather(
-        _verified(world, client, namespace, name, wishes(seen)),
+        _verified(world, client, namespace, name, (*wishes(seen), *preflight.wishes(seen))),
         _held(world, name, (*sources.wishes(seen), *measuring.wishes(seen))),
     )
     return replace(seen, verified=verified, held=held | _watched(world, client, namespace, name, standing.wishes(seen)))

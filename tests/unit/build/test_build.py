@@ -319,7 +319,10 @@ def test_a_program_gets_its_arguments_as_they_are_meant(arguments: list[str], ur
     environment = {"POD_IP": "10.0.0.1"} | {name: f"<{key}>$(POD_IP)" for name, key in references(container).items()}
     command = [expanded(each, environment) for each in container["command"]]
     meant = [substitute(each, lambda key: f"<{key.name}/{key.key}>$(POD_IP)") for each in arguments]
-    assert command[-len(meant) - 4 :] == ["--job-classname", f"X{entry}", "--jars", f"local:///{uri}", *meant]
+    assert command[-len(meant) - 2 :] == ["--job-classname", f"X{entry}", *meant]
+    # An option of Flink's own must follow: up to the next one it takes everything for a jar.
+    jars = command.index("--jars")
+    assert command[jars + 1 : jars + 3] == [f"local:///{uri}", "--job-id"]
     assert "-Djobmanager.rpc.address=10.0.0.1" in command
 
 
@@ -328,7 +331,7 @@ def test_a_program_gets_its_arguments_as_they_are_meant(arguments: list[str], ur
 job_names = st.from_regex(r"[a-z]([-a-z0-9]*[a-z0-9])?", fullmatch=True).filter(lambda n: len(n) <= JOB_NAME_MAX_LENGTH)
 run_ids = st.text("0123456789abcdef", min_size=32, max_size=32)
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_OF_RUN = (names.job_manager, names.task_manager, names.config, names.script, names.permit)
+_OF_RUN = (names.job_manager, names.task_manager, names.config, names.script, names.permit, names.preflight)
 
 
 @given(st.one_of(job_names, st.just("x" * JOB_NAME_MAX_LENGTH)), run_ids, st.integers(1, 99_999))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 from penstock.api.base import dump
 from penstock.api.replay import Replay
 from penstock.api.store import CheckpointStore
+from penstock.build import preflight
 from penstock.build import run as build
 from penstock.build.account import flink_account
 from penstock.build.checkpoint import note, operator_made
@@ -131,6 +133,7 @@ def everything(of: RunContext) -> list[dict[str, Any]]:
     ]
 
 
+STATEFUL = ("d" * 32, "e" * 32)
 STOP = CreateCheckpoint("flights-stop-1", "Stop", RUN, "Stop of version 1")
 CASES = {
     "sql": lambda: everything(context()),
@@ -142,6 +145,8 @@ CASES = {
     "sql-replay": lambda: build.lasting(context(SQL_REPLAY, replay=REPLAY)),
     "jar-replay": lambda: build.lasting(context(JAR_REPLAY, replay=REPLAY)),
     "jar-without-replay": lambda: build.lasting(context(JAR_REPLAY)),
+    "preflight-sql-secrets": lambda: preflight.objects(replace(context(SQL_SECRETS), preflight=True), STATEFUL),
+    "preflight-jar": lambda: preflight.objects(replace(context(JAR), preflight=True), ()),
     "replay-checkpoints": lambda: [
         operator_made(job(), CreateCheckpoint("flights-chk-7", "Retained", RUN, "", 7, REPLAY)),
         note(checkpoint(phase="Creating", status={"replay": dump(REPLAY)})),

@@ -128,7 +128,7 @@ def test_file_names_carry_name_and_digest(where: Paths) -> None:
 
 def test_every_pinned_jar_has_coordinates_and_a_digest() -> None:
     sets = jars.parse(jars.LOCK.read_text())
-    assert set(sets) == {"flink-opt", "flink-1.20", "demo-plugins", "demo-lib", "kafka"}
+    assert set(sets) == {"flink-opt", "flink-1.20", "demo-plugins", "demo-lib", "java", "java-compiler", "kafka"}
     for jar in (jar for those in sets.values() for jar in those):
         assert len(jar.sha256) == 64
         assert jar.path.endswith(f"/{jar.version}/{jar.artifact}-{jar.version}.jar")

@@ -156,7 +156,22 @@ def _finalizer(observed: Observed, effect: model.SetFinalizer) -> bool:
     return job.metadata.terminating and (late or (live_run(job) is None and not left))
 
 
+def _waited_for(observed: Observed) -> set[str]:
+    """Ids of the preflights that the loaded status waits for."""
+    restore = observed.job.status.restore if observed.job else None
+    records = (restore.preflight, restore.dry_run) if restore is not None else ()
+    return {each.id for each in records if each is not None and each.program is None and each.asked_at is not None}
+
+
+def _make_graph(observed: Observed, effect: model.MakeGraph) -> bool:
+    return effect.id in _waited_for(observed) and not any(
+        each.made for each in observed.programs if each.id == effect.id
+    )
+
+
 _ALLOWED = {
+    model.MakeGraph: _make_graph,
+    model.DeleteGraph: lambda observed, effect: effect.id in {each.id for each in observed.programs},
     model.GrantPermit: _grant,
     model.ApplyRun: _apply,
     model.CreateCheckpoint: _create,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from penstock.api.checkpoint import Phase
 from tests.unit.decide.test_scenarios import create
 from tests.unit.decide.toy import Toy, after
-from tests.unit.decide.toy.flink import FAILS, HANGS
+from tests.unit.decide.toy.flink import DROPS, FAILS, HANGS, NO_GRAPH, SILENT
 
 Event = Callable[[Toy], object]
 SOURCES = [{"name": "flights", "kafka": {"connection": "kafka", "topics": ["flights"]}}]
@@ -63,6 +63,9 @@ EVENTS: dict[str, Event] = {
     "upgrade": lambda toy: toy.edit(parallelism=toy._number()),
     "upgrade that fails": lambda toy: toy.edit(parallelism=FAILS),
     "upgrade that hangs": lambda toy: toy.edit(parallelism=HANGS, onChange={"healthyWithin": "20s"}),
+    "upgrade that drops state": lambda toy: toy.edit(parallelism=DROPS),
+    "upgrade without a graph": lambda toy: toy.edit(parallelism=NO_GRAPH),
+    "upgrade that nobody tries": lambda toy: toy.edit(parallelism=SILENT),
     "restart class": lambda toy: toy.edit(serviceAccountName=f"account-{toy._number()}"),
     "latest": lambda toy: toy.edit(startFrom={"latest": {}}),
     "restart": lambda toy: toy.edit(restartToken=str(toy._number())),

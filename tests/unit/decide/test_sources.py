@@ -12,7 +12,7 @@ from penstock.decide.sources import wishes
 from penstock.model import JobListing, Observed
 from penstock.source.answers import Measured, Partition, Topic
 from penstock.source.held import Held, SourceWish
-from tests.unit.builders import NAMESPACE, NOW, RUN, idle, job, live, observed, started_from
+from tests.unit.builders import NAMESPACE, NOW, RUN, good_programs, idle, job, live, observed, started_from
 from tests.unit.decide.moves import Moves, moves
 from tests.unit.decide.test_replay import LONGEST_STOP, MINUTE, asked, replayed
 
@@ -41,10 +41,15 @@ def running(**spec: Any) -> Observed:
     return observed(job(live(), **(asked("24h") | SOURCES | spec)), listing=JobListing())
 
 
+def tried(seen: Observed) -> Observed:
+    """With a program that can make its graph."""
+    return replace(seen, programs=good_programs(seen))
+
+
 def answered(seen: Observed, **answer: Any) -> Moves:
     held = {wish: Held(wish, NOW, **answer) for wish in wishes(seen)}
     assert held
-    return moves(replace(seen, held=held))
+    return moves(tried(replace(seen, held=held)))
 
 
 # ---------------------------------------------------------------- what is asked
@@ -176,7 +181,7 @@ def test_the_first_source_that_cannot_be_used_is_told_of():
     seen = fresh(**two)
     first, second = wishes(seen)
     held = {first: Held(first, NOW, topic(NOW - 2 * DAY)), second: Held(second, NOW, problem="connection: none")}
-    found = moves(replace(seen, held=held))
+    found = moves(tried(replace(seen, held=held)))
     assert "spec.sources[delays].kafka: connection: none" in found.condition("Stalled").message
 
 

@@ -21,6 +21,7 @@ from tests.unit.builders import (
     checkpoint,
     deleting,
     ended,
+    good_programs,
     idle,
     job,
     listing,
@@ -56,7 +57,8 @@ def answered(seen: Observed, found: Verification | str, request: str = "") -> Ob
     start = next((wish.start for wish in wishes(seen)), "")
     known = None if isinstance(found, str) else found
     answer = Verified(NOW, known, trouble=found if isinstance(found, str) else "", request=request, start=start)
-    return replace(seen, verified={savepoint(1): answer})
+    told = replace(seen, verified={savepoint(1): answer})
+    return replace(told, programs=good_programs(told))
 
 
 def restoring(spec: dict[str, Any] | None = None) -> Observed:

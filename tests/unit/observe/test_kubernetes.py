@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from penstock import names
+from penstock.build import preflight
 from penstock.build import run as build
 from penstock.build.context import RunContext
-from penstock.model import Manager, RunObjects
-from penstock.observe.kubernetes import revisions_of, runs_of
+from penstock.model import Manager, ProgramPod, RunObjects
+from penstock.observe.kubernetes import items_of, programs_of, revisions_of
+from penstock.observe.kubernetes import runs_of as runs_among
 from tests.unit.build.test_golden import context
 from tests.unit.builders import JOB, RUN
 from tests.unit.fakes import FakeKube, Manifest
+
+
+async def runs_of(kube: Any, meta: Any) -> tuple[RunObjects, ...]:
+    return await runs_among(kube, meta, await items_of(kube, meta))
 
 
 def pod(name: str, component: str = "taskmanager", **more: Any) -> Manifest:
@@ -199,3 +206,57 @@ async def test_when_its_job_was_made():
     kube: Any = FakeKube(*made)
     (found,) = await runs_of(kube, of.meta)
     assert found.manager_made_at == datetime(2026, 1, 31, 11, 0, tzinfo=UTC)
+
+
+# ---------------------------------------------------------------- the pods of preflights
+
+
+def tried(*pods: Manifest, **job: Any) -> list[Manifest]:
+    of = replace(context(), preflight=True)
+    made = preflight.objects(of, ())
+    made[-1]["status"] = job
+    for each in pods:
+        each["metadata"]["labels"] = of.labels("preflight")
+    return [*made, *pods]
+
+
+async def program(*manifests: Manifest) -> ProgramPod:
+    kube: Any = FakeKube(*manifests)
+    items = await items_of(kube, context().meta)
+    assert await runs_among(kube, context().meta, items) == ()
+    (found,) = programs_of(items)
+    return found
+
+
+def terminated(code: int, message: str, name: str = "preflight", reason: str = "Completed") -> dict[str, Any]:
+    end = {"exitCode": code, "message": message, "reason": reason}
+    return {"containerStatuses": [{"name": name, "state": {"terminated": end}}]}
+
+
+async def test_a_preflight_is_no_run_and_its_answer_is_the_message_of_its_container():
+    found = await program(*tried(pod("a", **terminated(0, "graph 3 0"))))
+    assert found == ProgramPod(RUN, made=True, answer="graph 3 0", ended=True)
+    assert await program(*tried(pod("a"))) == ProgramPod(RUN, made=True)
+
+
+async def test_a_process_that_ended_with_an_error_has_no_answer_and_its_last_line_is_told():
+    job = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}
+    found = await program(*tried(pod("a", phase="Failed", **terminated(137, "a\nb", reason="OOMKilled")), **job))
+    assert (found.answer, found.ended, found.troubles) == ("", True, ("OOMKilled (137) b",))
+
+
+async def test_a_deadline_without_a_pod_is_told_in_the_jobs_words():
+    job = {"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long"}]}
+    found = await program(*tried(**job))
+    assert (found.ended, found.troubles) == (True, ("DeadlineExceeded: too long",))
+
+
+@pytest.mark.parametrize(("reason", "hopeless"), [("ImagePullBackOff", True), ("ErrImagePull", False)])
+async def test_what_cannot_start(reason: str, hopeless: bool):  # noqa: FBT001
+    found = await program(*tried(pod("a", phase="Pending", **waiting(reason))))
+    assert (found.hopeless, found.ended, len(found.troubles)) == (hopeless, False, 1)
+
+
+async def test_what_a_deletion_has_left_is_found():
+    found = await program(tried()[0])
+    assert found == ProgramPod(RUN)

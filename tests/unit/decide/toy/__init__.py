@@ -52,6 +52,7 @@ class Toy(Operator):
         moves = max(1, min(5, round(seconds)))
         for _ in range(moves):
             self.now += timedelta(seconds=seconds / moves)
+            self._try_programs()
             for run, deployed in self.runs.items():
                 self._pods(run, deployed)
                 if deployed.process is not None:
@@ -98,6 +99,7 @@ class Toy(Operator):
             "untrue": self.untrue(),
             "savepoints": sum("/savepoints/" in key and key.endswith("/_metadata") for key in self.store),
             "starts": len(self.starts),
+            "programs": len(self.programs),
         }
 
 

@@ -34,6 +34,10 @@ FAILS, HANGS, DIES = 71, 72, 73
 """A job of this parallelism fails before it runs, never runs, or takes its JobManager along."""
 
 
+DROPS, NO_GRAPH, SILENT = 81, 82, 83
+"""A program of this parallelism has no place for some state, cannot make its graph, or is tried without an answer."""
+
+
 def _width(deployed: Deployed) -> int:
     return deployed.applied.spec.parallelism if deployed.applied is not None else 0
 

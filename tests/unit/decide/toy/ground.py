@@ -80,6 +80,8 @@ class Ground:
         self.objects: dict[str, dict[str, Any]] = {}
         """Manifests: the StreamJob under the empty name, Checkpoints under their own."""
         self.runs: dict[str, Deployed] = {}
+        self.programs: dict[str, model.ProgramPod] = {}
+        """The pods of preflights; each answers at the next move."""
         self.revisions: dict[int, Revision] = {}
         self.store: dict[str, File] = {}
         self.tombstones: dict[str, int] = {}

@@ -18,7 +18,7 @@ from penstock.errors import Stale
 from penstock.model import Manager, Observed, Revision, RunObjects
 from tests.unit import builders
 from tests.unit.builders import JOB
-from tests.unit.decide.toy.flink import DIES, FlinkSide
+from tests.unit.decide.toy.flink import DIES, DROPS, NO_GRAPH, SILENT, FlinkSide
 from tests.unit.decide.toy.ground import Deployed, loaded
 
 KINDS = frozenset({"ConfigMap", "Secret", "Service", "Deployment", "Job"})
@@ -154,6 +154,7 @@ class KubernetesSide(FlinkSide):
         if stored["metadata"].get("deletionTimestamp") and not stored["metadata"]["finalizers"]:
             del self.objects[name]
             if not name:  # the garbage collector
+                self.programs.clear()
                 for deployed in self.runs.values():
                     deployed.kinds, deployed.permit, deployed.process = set(), False, None
 
@@ -186,6 +187,22 @@ class KubernetesSide(FlinkSide):
         if deployed.applied is not None and _told(deployed.applied) != _told(effect):
             self.violations.append(f"run {effect.run} was applied with two replays")
         deployed.applied = effect
+
+    def _try_programs(self) -> None:
+        """Pods of preflights come to their end."""
+        width = self.job.spec.parallelism if self.job is not None else 0
+        answer = {DROPS: "graph 3 1\n" + "d" * 32, NO_GRAPH: "failed\nno such table"}.get(width, builders.FITS)
+        for id_, pod in self.programs.items():
+            if not pod.ended and width != SILENT:
+                self.programs[id_] = replace(pod, answer=answer, ended=True)
+
+    def _do_MakeGraph(self, _: Observed, effect: model.MakeGraph) -> None:  # noqa: N802
+        if effect.id in self.programs:
+            self.violations.append(f"the program of preflight {effect.id} is tried twice")
+        self.programs[effect.id] = model.ProgramPod(effect.id, made=True, made_at=self.now)
+
+    def _do_DeleteGraph(self, _: Observed, effect: model.DeleteGraph) -> None:  # noqa: N802
+        self.programs.pop(effect.id, None)
 
     def _do_DeleteRun(self, _: Observed, effect: model.DeleteRun) -> None:  # noqa: N802
         deployed = self.runs[effect.run]

@@ -120,6 +120,7 @@ class Operator(KubernetesSide):
             checkpoints=checkpoints,
             namespace_terminating=self.namespace_terminating,
             runs=runs if job else (),
+            programs=tuple(self.programs.values()) if job else (),
             revisions=tuple(self.revisions[key] for key in sorted(self.revisions)),
             flink=flink,
             triggers={name: self._trigger(by_name[name].status) for name in wanted.triggers},

@@ -1,0 +1,172 @@
+package dev.penstock;
+
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+
+import org.apache.flink.api.common.JobID;
+import org.apache.flink.client.ClientUtils;
+import org.apache.flink.client.program.PackagedProgram;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.core.execution.PipelineExecutor;
+import org.apache.flink.core.execution.PipelineExecutorFactory;
+import org.apache.flink.core.execution.PipelineExecutorServiceLoader;
+import org.apache.flink.core.fs.FileSystem;
+import org.apache.flink.core.plugin.PluginUtils;
+import org.apache.flink.runtime.OperatorIDPair;
+import org.apache.flink.runtime.jobgraph.JobGraph;
+import org.apache.flink.runtime.jobgraph.JobVertex;
+import org.apache.flink.streaming.api.graph.StreamGraph;
+
+/**
+ * Makes the job graph of a program without executing it, and says which operators with state it has no place for.
+ *
+ * <p>Its arguments are the file for the answer, the operator ids that have state (hex, with commas between them), and
+ * then those of the JobManager. Flink's own entry point finds the program from these, and the program runs as it does
+ * there, up to the point where it submits its first job: an application has only one. No JobMaster is ever made, so no
+ * coordinator of a sink is reset or commits anything.
+ *
+ * <p>It runs on the Flink of the job's image, from 1.20 on: what it calls by name is the same in all of them.
+ */
+public final class Preflight implements PipelineExecutorServiceLoader, PipelineExecutorFactory {
+    private static final String ENTRY_POINT =
+            "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint";
+    private static final String PARSER =
+            "org.apache.flink.container.entrypoint.StandaloneApplicationClusterConfigurationParserFactory";
+    private static final String NAME = "penstock-preflight";
+    /** Kubernetes keeps 4096 bytes of a container's last message; an id and its end of line are 33. */
+    private static final int MOST_IDS = 100;
+    private static final int MOST_CHARACTERS = 900;
+
+    private final Path answer;
+    private final Set<String> withState;
+
+    private Preflight(Path answer, Set<String> withState) {
+        this.answer = answer;
+        this.withState = withState;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Set<String> ids = new LinkedHashSet<>(Arrays.asList(arguments[1].split(",")));
+        ids.remove("");
+        Preflight preflight = new Preflight(Path.of(arguments[0]), ids);
+        try {
+            preflight.run(Arrays.copyOfRange(arguments, 2, arguments.length));
+            preflight.end("failed\nthe program ended without having submitted a job");
+        } catch (Throwable error) {
+            error.printStackTrace();
+            preflight.end("failed\n" + words(error));
+        }
+    }
+
+    private void run(String[] arguments) throws Exception {
+        Object parser = Class.forName(PARSER).getConstructor().newInstance();
+        Class<?> utilities = Class.forName("org.apache.flink.runtime.entrypoint.ClusterEntrypointUtils");
+        Object given = call(utilities, "parseParametersOrExit", arguments, parser, getClass());
+        Class<?> entryPoint = Class.forName(ENTRY_POINT);
+        Configuration configuration = (Configuration) call(entryPoint, "loadConfigurationFromClusterConfig", given);
+        FileSystem.initialize(configuration, PluginUtils.createPluginManagerFromRootFolder(configuration));
+        PackagedProgram program = (PackagedProgram) call(entryPoint, "getPackagedProgram", given, configuration);
+        call(entryPoint.getSuperclass(), "configureExecution", configuration, program);
+        ClientUtils.executeProgram(this, configuration, program, false, false);
+    }
+
+    /** Calls a static method, private or not; the error that it throws is thrown as it is. */
+    private static Object call(Class<?> owner, String name, Object... arguments) throws Exception {
+        for (Method method : owner.getDeclaredMethods()) {
+            if (method.getName().equals(name) && method.getParameterCount() == arguments.length) {
+                method.setAccessible(true);
+                try {
+                    return method.invoke(null, arguments);
+                } catch (InvocationTargetException error) {
+                    throw error.getCause() instanceof Exception ? (Exception) error.getCause() : error;
+                }
+            }
+        }
+        throw new NoSuchMethodException(owner.getName() + "." + name + ": this Flink is not known to the preflight");
+    }
+
+    @Override
+    public PipelineExecutorFactory getExecutorFactory(Configuration configuration) {
+        return this;
+    }
+
+    @Override
+    public Stream<String> getExecutorNames() {
+        return Stream.of(NAME);
+    }
+
+    @Override
+    public String getName() {
+        return NAME;
+    }
+
+    @Override
+    public boolean isCompatibleWith(Configuration configuration) {
+        return true;
+    }
+
+    /** Where a program's job arrives: its graph is made, compared, and nothing of the program goes on. */
+    @Override
+    public PipelineExecutor getExecutor(Configuration configuration) {
+        return (pipeline, settings, classLoader) -> {
+            String text;
+            try {
+                text = compare(((StreamGraph) pipeline).getJobGraph(classLoader, new JobID()));
+            } catch (Throwable error) {
+                error.printStackTrace();
+                text = "failed\n" + words(error);
+            }
+            end(text);
+            throw new IllegalStateException("the process has ended");
+        };
+    }
+
+    private String compare(JobGraph graph) {
+        Set<String> found = new HashSet<>();
+        int operators = 0;
+        for (JobVertex vertex : graph.getVertices()) {
+            for (OperatorIDPair pair : vertex.getOperatorIDs()) {
+                operators++;
+                // As Flink looks for an operator's state: by the id that its uid or its place makes, or by a hash that
+                // its author has set.
+                found.add(pair.getGeneratedOperatorID().toHexString());
+                pair.getUserDefinedOperatorID().ifPresent(id -> found.add(id.toHexString()));
+                System.err.println("operator " + pair.getGeneratedOperatorID().toHexString() + " of " + vertex.getName());
+            }
+        }
+        List<String> missing = new ArrayList<>(withState);
+        missing.removeAll(found);
+        List<String> first = missing.subList(0, Math.min(missing.size(), MOST_IDS));
+        return "graph " + operators + " " + missing.size() + "\n" + String.join("\n", first);
+    }
+
+    /** The first lines of the last messages of an error and its causes, without those that an earlier one holds. */
+    private static String words(Throwable error) {
+        List<String> lines = new ArrayList<>();
+        for (Throwable each = error; each != null; each = each.getCause()) {
+            String message = each.getMessage() == null ? "" : each.getMessage().strip().split("\n", 2)[0];
+            boolean says = !message.isEmpty() && !message.endsWith(": null");
+            String line = says ? message : each.getCause() == null ? each.getClass().getName() : "";
+            if (!line.isEmpty() && lines.stream().noneMatch(known -> known.contains(line))) {
+                lines.add(line);
+            }
+        }
+        String text = String.join("\n", lines.subList(Math.max(0, lines.size() - 3), lines.size()));
+        return text.substring(0, Math.min(text.length(), MOST_CHARACTERS));
+    }
+
+    private void end(String text) throws java.io.IOException {
+        Files.writeString(answer, text);
+        // At once: what the program has begun must not go on, and none of its threads is waited for.
+        Runtime.getRuntime().halt(0);
+    }
+}

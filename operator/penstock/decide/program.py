@@ -1,0 +1,112 @@
+"""The pod that makes a program's graph without executing it: when it is made, and what it has said. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from penstock.api.preflight import Preflight, ProgramAnswer
+from penstock.api.replay import Replay
+from penstock.api.start_from import Override
+from penstock.api.streamjob import StreamJob
+from penstock.decide.draft import Draft
+from penstock.flink.answers import read_graph
+from penstock.model import MakeGraph, ProgramPod
+
+OWNER = "preflight/"
+"""The owner of its effects: one that fails must not hold up what else is done about the job. No object's name."""
+LIMIT = timedelta(minutes=4)
+"""How long the pod is waited for; Kubernetes ends it itself before (see `build.preflight`)."""
+MAY_LEAVE_OUT = ("execution.state-recovery.ignore-unclaimed-state", "execution.savepoint.ignore-unclaimed-state")
+"""What lets Flink leave out state that no operator is there for, in `flink.configuration`; the older name last."""
+_NAMED = 5
+_POLL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A start that is looked at."""
+
+    text: str
+    location: str | None
+    """The state whose operators the program must have; None: none is restored."""
+    replay: Replay | None = None
+    override: tuple[Override, ...] = ()
+    request: str = ""
+
+
+def answered(draft: Draft, record: Preflight, subject: Subject) -> tuple[Preflight, str]:
+    """The record with what its pod has said, or what is waited for, in words; the pod is made when it is time to."""
+    if record.program is not None:
+        return record, ""
+    pod = next((each for each in draft.observed.programs if each.id == record.id), ProgramPod(record.id))
+    answer = _answer(draft, record, pod)
+    if answer is not None:
+        return record.model_copy(update={"program": answer, "asked_at": None}), ""
+    operators = _with_state(draft, record.location)
+    if isinstance(operators, ProgramAnswer):
+        return record.model_copy(update={"program": operators, "asked_at": None}), ""
+    if operators is None:
+        draft.wake(_POLL_SECONDS)
+        seen = draft.observed.verified.get(record.location or "")
+        if seen is not None and seen.trouble:
+            return record, f"{subject.text} cannot be read: {seen.trouble}"
+        return record, f"{subject.text} is being read: its operators are compared with the program's"
+    if record.asked_at is None:
+        draft.wake(0)
+        record = record.model_copy(update={"asked_at": draft.now})
+    elif not pod.made:
+        draft.act(MakeGraph(record.id, tuple(operators), subject.replay), OWNER)
+        draft.wake(1)
+    else:
+        draft.wake(_POLL_SECONDS)
+    why = f" ({'; '.join(pod.troubles)})" if pod.troubles else ""
+    return record, f"the program is tried in a pod of its own, without executing it{why}"
+
+
+def _answer(draft: Draft, record: Preflight, pod: ProgramPod) -> ProgramAnswer | None:
+    graph = read_graph(pod.answer)
+    if graph is not None:
+        known = _with_state(draft, record.location)
+        text = known if isinstance(known, dict) else {}
+        dropped = tuple(text.get(id_) or id_ for id_ in graph.missing[:_NAMED])
+        operators = None if graph.failure else graph.operators
+        return ProgramAnswer(
+            operators=operators, dropped=dropped, dropped_count=graph.missing_count, failure=graph.failure
+        )
+    why = "; ".join(pod.troubles)
+    if pod.hopeless:
+        return ProgramAnswer(failure=f"its pod cannot start: {why}")
+    if pod.ended:
+        return ProgramAnswer(trouble=f"the pod that tried the program ended without an answer: {why or 'no reason'}")
+    if _is_overdue(draft, record, pod):
+        return ProgramAnswer(trouble=f"the pod that tries the program has not answered in time: {why or 'no reason'}")
+    return None
+
+
+def _is_overdue(draft: Draft, record: Preflight, pod: ProgramPod) -> bool:
+    """Counted from when the pod was made: while nobody was there to make it nothing has been tried.
+
+    One that the API server does not take, for a quota perhaps, is not asked for without end: the status says so.
+    """
+    if pod.made:
+        return pod.made_at is not None and draft.now >= pod.made_at + LIMIT
+    in_vain = draft.status.last_error is not None
+    return in_vain and record.asked_at is not None and draft.now >= record.asked_at + LIMIT
+
+
+def _with_state(draft: Draft, location: str | None) -> dict[str, str] | ProgramAnswer | None:
+    """Id and name of the operators that have state there; None as long as it is not known."""
+    if location is None or may_leave_out(draft.job):
+        return {}
+    seen = draft.observed.verified.get(location)
+    found = seen.verification if seen is not None else None
+    if found is not None and found.unreadable and not found.gone:
+        return ProgramAnswer(trouble=f"{location}: {found}")
+    return dict(found.stateful) if found is not None and not found.gone else None
+
+
+def may_leave_out(job: StreamJob) -> bool:
+    """Whether Flink may start without a place for all of the state, by the spec."""
+    given = job.spec.flink.configuration
+    return any(given.get(key, "").strip().lower() == "true" for key in MAY_LEAVE_OUT)
