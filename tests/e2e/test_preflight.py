@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(500)]
 
 NAME = "tried"
-DROP = {"version": "2.3", "configuration": {"execution.state-recovery.ignore-unclaimed-state": "true"}}
+OLDER = "tried-before"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,7 @@ def goes_on(lab: Lab, run: str) -> None:
     lab.until("the pod is gone", lambda: not lab.items("jobs,pods,configmaps", "-l", "penstock.dev/preflight-id"))
 
 
+@pytest.mark.scenario("a query that drops an operator: refused by its name, the job was never stopped", group="replay")
 def test_state_that_would_be_dropped_is_named_and_the_job_runs_on(tried: Lab) -> None:
     lab, run = tried, tried.job(NAME)["run"]["id"]
     lab.patch({"job": {"sql": {"script": DROPPED}}}, NAME)
@@ -57,6 +58,7 @@ def test_state_that_would_be_dropped_is_named_and_the_job_runs_on(tried: Lab) ->
     goes_on(lab, run)
 
 
+@pytest.mark.scenario("wrong SQL, a broken jar: refused in Flink's words, the job was never stopped", group="replay")
 def test_a_program_that_fails_is_refused_with_its_words(tried: Lab) -> None:
     lab, run = tried, tried.job(NAME)["run"]["id"]
     lab.patch({"job": {"sql": {"script": ENDLESS.replace("FROM numbers", "FROM nobody")}}}, NAME)
@@ -73,17 +75,16 @@ def test_a_dry_run_says_what_would_come_of_a_restore(tried: Lab) -> None:
     lab.patch({"job": {"jar": None, "sql": {"script": ENDLESS}}}, NAME)
     lab.until("the job is as its spec asks", lambda: lab.runs(NAME))
     run = lab.job(NAME)["run"]["id"]
-    name = "tried-before"
     lab.create(
         {
             "apiVersion": "penstock.dev/v1alpha1",
             "kind": "Checkpoint",
-            "metadata": {"name": name},
+            "metadata": {"name": OLDER},
             "spec": {"jobRef": {"name": NAME}},
         }
     )
-    lab.until("it is Present", lambda: (lab.get("checkpoint", name).get("status") or {}).get("phase") == "Present")
-    good = lab.penstock("restore", NAME, "--from", name, "--dry-run", seconds=240)
+    lab.until("it is Present", lambda: (lab.get("checkpoint", OLDER).get("status") or {}).get("phase") == "Present")
+    good = lab.penstock("restore", NAME, "--from", OLDER, "--dry-run", seconds=240)
     lab.say(good)
     assert "Failed" not in good
     assert [line.split()[1] for line in good.splitlines()[1:]].count("Passed") == 5
@@ -92,13 +93,28 @@ def test_a_dry_run_says_what_would_come_of_a_restore(tried: Lab) -> None:
     assert lab.job(NAME)["run"]["id"] == run
 
 
+@pytest.mark.scenario("an older checkpoint onto a query that drops an operator: refused by its name", group="replay")
+def test_a_restore_onto_a_query_that_drops_an_operator_is_refused(tried: Lab) -> None:
+    lab, run = tried, tried.job(NAME)["run"]["id"]
+    start = {"startFrom": {"latest": None, "checkpoint": {"name": OLDER}}}
+    lab.patch({"job": {"sql": {"script": DROPPED}}} | start, NAME)
+    found = lab.until("it is refused", lambda: stalled(lab, "StateWouldBeDropped"))
+    assert f"with state in {OLDER} are not in the program: GroupAggregate" in found["message"]
+    assert list(checks(lab.job(NAME)).values()).count("Passed") == 5
+    goes_on(lab, run)
+
+
+@pytest.mark.scenario(
+    "an older checkpoint onto a query that drops an operator, overridden: it runs, without that state", group="replay"
+)
 def test_state_that_is_given_up_does_not_keep_the_change_from_running(tried: Lab) -> None:
     lab, run = tried, tried.job(NAME)["run"]["id"]
-    flink = DROP | {"image": "penstock.dev/flink-demo:2.3.0"}
-    lab.patch({"job": {"sql": {"script": DROPPED}}, "flink": flink}, NAME)
+    start = {"startFrom": {"latest": None, "checkpoint": {"name": OLDER}, "override": ["StateWouldBeDropped"]}}
+    lab.patch({"job": {"sql": {"script": DROPPED}}} | start, NAME)
     status = lab.until("the new version runs", lambda: (s := lab.runs(NAME)) and s["run"]["id"] != run and s)
-    assert checks(status)["Operators"] == "Skipped"
-    assert status["startedFrom"]["kind"] == "Checkpoint"
+    assert checks(status)["Operators"] == "Overridden"
+    began = status["startedFrom"]
+    assert (began["checkpoint"], began["allowNonRestoredState"], began["confirmed"]) == (OLDER, True, True)
 
 
 def test_what_is_overridden_is_stopped_for(tried: Lab) -> None:

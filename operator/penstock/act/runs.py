@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from penstock import names
 from penstock.act.jobs import job_of
-from penstock.api.replay import Replay
+from penstock.api.streamjob_status import StartedFrom
 from penstock.build import run as build
 from penstock.build.account import flink_account, holds
 from penstock.build.context import RunContext
@@ -120,6 +118,8 @@ def context_of(world: World, observed: Observed, effect: ApplyRun) -> RunContext
     store, place = observed.store.store, observed.store.place
     if store is None or place is None:
         raise RetryLater(observed.store.problem)
+    # Of what the run's Job keeps, so that the two never differ.
+    began = StartedFrom.model_validate_json(effect.started_from) if effect.started_from else None
     return RunContext(
         meta=job_of(observed).metadata,
         spec=effect.spec,
@@ -132,11 +132,6 @@ def context_of(world: World, observed: Observed, effect: ApplyRun) -> RunContext
         started_from=effect.started_from,
         operator_image=world.settings.image,
         default_images=world.settings.flink_images,
-        replay=_replay(effect.started_from),
+        replay=began.replay if began is not None else None,
+        allow_non_restored_state=began is not None and began.allow_non_restored_state,
     )
-
-
-def _replay(started_from: str) -> Replay | None:
-    """Of the StartedFrom that the run's Job keeps, so that the two never differ."""
-    told = json.loads(started_from or "{}").get("replay")
-    return Replay.model_validate(told) if told is not None else None

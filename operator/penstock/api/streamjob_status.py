@@ -92,6 +92,8 @@ class StartedFrom(Model):
     """Why it was chosen."""
     replay: Replay | None = None
     """The replay that this start begins, or whose state it goes on from; missing: none."""
+    allow_non_restored_state: bool = False
+    """Whether Flink may give up state that the program has no operator for: only by startFrom.override."""
     confirmed: bool = False
     """Whether Flink has reported that it restored this one."""
 

@@ -44,6 +44,8 @@ class RunContext:
     """Flink image by Flink version, for jobs that name none."""
     replay: Replay | None = None
     """The replay that the run begins or goes on with."""
+    allow_non_restored_state: bool = False
+    """Whether Flink may give up state that the program has no operator for."""
     preflight: bool = False
     """Whether it is no run, but a look at a start that has not begun; then `run` is the id of that."""
 

@@ -22,6 +22,12 @@ def wish_of(observed: Observed, source: JobSource) -> SourceWish | None:
     return SourceWish(observed.job.metadata.namespace, source.kafka.connection, tuple(source.kafka.topics), start)
 
 
+def wishes_of(observed: Observed) -> tuple[SourceWish, ...]:
+    """The same of all of the job's sources."""
+    sources = observed.job.spec.sources if observed.job is not None else ()
+    return tuple(wish for source in sources if (wish := wish_of(observed, source)) is not None)
+
+
 def answers(observed: Observed) -> Iterator[tuple[JobSource, Held | None]]:
     """Each source that can be asked, with the answer that there is by now."""
     for source in observed.job.spec.sources if observed.job is not None else ():

@@ -17,14 +17,16 @@ from penstock.api.preflight import CheckResult, Preflight, PreflightCheck, Progr
 from penstock.api.start_from import Override, StartFrom
 from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import Run, StartedFrom
-from penstock.decide import program, sources, verification
+from penstock.decide import expiry, program, sources, verification
 from penstock.decide.choice import choose
 from penstock.decide.draft import Draft
+from penstock.decide.measured import wishes_of
 from penstock.decide.needs import asked_about, live_run
 from penstock.decide.program import Subject
 from penstock.decide.refusal import Refusal
 from penstock.model import DeleteGraph, Observed, Unknown
 from penstock.names import short
+from penstock.source.held import SourceWish
 from penstock.verdict import Wish
 
 _UPGRADE = "upgrade"
@@ -163,6 +165,12 @@ def wishes(observed: Observed) -> tuple[Wish, ...]:
     return tuple(found)
 
 
+def source_wishes(observed: Observed) -> tuple[SourceWish, ...]:
+    """What is to be asked of brokers for a dry run, beyond what `sources` asks for a start."""
+    chosen = _asked_for(observed)
+    return wishes_of(observed) if isinstance(chosen, StartedFrom) and chosen.location is not None else ()
+
+
 def sweep(draft: Draft) -> None:
     """Delete what nobody waits for any more, and forget what nobody asks for any more."""
     this = verification.this_start(draft.observed)
@@ -244,10 +252,14 @@ def _checks_of_state(draft: Draft, wish: StartFrom, chosen: StartedFrom | Refusa
         found.append(_judged("Files", files, override, Override.NOT_WHOLE))
         wide = verification.too_wide(draft, chosen, None)
         found.append(_judged("Parallelism", wide or "", override, Override.PARALLELISM_TOO_HIGH))
-    if chosen.replay is None or chosen.location is not None:
-        found.append(_skipped("Sources", "only a replay needs what the sources held at its time"))
-    else:
+    if not draft.job.spec.sources:
+        found.append(_skipped("Sources", "spec.sources declares none"))
+    elif chosen.location is None:
         found.append(_judged("Sources", sources.hindrance(draft, chosen), (), None))
+    else:
+        bare = wish.model_copy(update={"override": None})
+        offsets = expiry.hindrance(draft, chosen, bare)
+        found.append(_judged("Sources", offsets, override, Override.SOURCE_OFFSETS_EXPIRED))
     return found
 
 
@@ -284,8 +296,7 @@ def _dropped(said: ProgramAnswer, subject: Subject) -> str:
     known = ", ".join(said.dropped) + (f" and {more} more" if more > 0 else "")
     return (
         f"{said.dropped_count} operators with state in {subject.text} are not in the program: {known}. Flink would "
-        f'refuse to start. To give up their state write spec.flink.configuration: {{"{program.MAY_LEAVE_OUT[0]}": '
-        '"true"}; to stop the job for it all the same, spec.startFrom.override: [StateWouldBeDropped]'
+        "refuse to start. To give up their state write spec.startFrom.override: [StateWouldBeDropped]"
     )
 
 

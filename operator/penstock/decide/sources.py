@@ -16,7 +16,7 @@ from penstock.api.start_from import OnGap
 from penstock.api.streamjob_status import StartedFrom, StartKind
 from penstock.decide import coverage, verification
 from penstock.decide.draft import Draft
-from penstock.decide.measured import answers, few, field_of, unknown_topics, unusable, wish_of
+from penstock.decide.measured import answers, few, field_of, unknown_topics, unusable, wishes_of
 from penstock.decide.needs import live_run
 from penstock.decide.refusal import Refusal
 from penstock.decide.replay import TOO_SHORT, longest_stop
@@ -29,7 +29,7 @@ def wishes(observed: Observed) -> tuple[SourceWish, ...]:
     job, began = observed.job, verification.to_start_from(observed)
     if job is None or began is None or (began.kind is not StartKind.REPLAY and began.location is None):
         return ()
-    return tuple(wish for source in job.spec.sources if (wish := wish_of(observed, source)) is not None)
+    return wishes_of(observed)
 
 
 def hindrance(draft: Draft, began: StartedFrom) -> Refusal | str:

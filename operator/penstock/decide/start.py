@@ -6,7 +6,7 @@ import json
 
 from penstock.api.base import dump
 from penstock.api.checkpoint import Phase
-from penstock.api.start_from import StartFrom
+from penstock.api.start_from import Override, StartFrom
 from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import Applied, Fallback, JobState, Run, StartedFrom, StartIntent
 from penstock.decide import expiry, health, replay, sources, verification
@@ -59,7 +59,7 @@ def begin(draft: Draft, wish: StartFrom) -> None:
             draft.wake(5)
             return
         fallback = health.fallback_of(draft, chosen, latest) if isinstance(latest, StartedFrom) else None
-    chosen = expiry.told(draft, chosen)
+    chosen = _may_drop(draft, wish, expiry.told(draft, chosen))
     digest = health.wanted_hash(draft.job)
     versions = [revision.version for revision in draft.observed.revisions]
     same = digest == draft.status.applied_spec_hash and draft.status.job_version > 0
@@ -80,6 +80,15 @@ def begin(draft: Draft, wish: StartFrom) -> None:
     if gap:
         draft.say("Warning", "SourceRetentionTooShort", f"the replay begins all the same: {gap}")
     draft.wake(0)
+
+
+def _may_drop(draft: Draft, wish: StartFrom, chosen: StartedFrom) -> StartedFrom:
+    """With what the user said of state that the program has no place for; a repetition of that start has it, too."""
+    override = wish.override or (draft.job.spec.start_from.override if health.follows_a_change(draft) else None) or ()
+    before = draft.status.started_from
+    again = before is not None and before.allow_non_restored_state and before.location == chosen.location
+    allowed = chosen.location is not None and (again or Override.STATE_WOULD_BE_DROPPED in override)
+    return chosen.model_copy(update={"allow_non_restored_state": allowed})
 
 
 def go_back(draft: Draft, fallback: Fallback) -> None:

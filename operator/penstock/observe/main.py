@@ -94,7 +94,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     )
     verified, held = await asyncio.gather(
         _verified(world, client, namespace, name, (*wishes(seen), *preflight.wishes(seen))),
-        _held(world, name, (*sources.wishes(seen), *measuring.wishes(seen))),
+        _held(world, name, (*sources.wishes(seen), *measuring.wishes(seen), *preflight.source_wishes(seen))),
     )
     return replace(seen, verified=verified, held=held | _watched(world, client, namespace, name, standing.wishes(seen)))
 

@@ -134,7 +134,7 @@ async def test_the_records_since_a_time_are_those_between_its_offset_and_the_end
     """What `penstock estimate` is answered with: through the wish, as the operator asks."""
     make("counted", {1: 50}, retention_ms="7200000")
     connection = connection_manifest(bootstrapServers=[broker])
-    wish = SourceWish(NAMESPACE, "events", ("counted",), "estimate/a1", (millis(40), millis(COUNT)))
+    wish = SourceWish(NAMESPACE, "events", ("counted",), "estimate/a1", times=(millis(40), millis(COUNT)))
     kube: Any = FakeKube(connection)
     # Asked three hours later: by its settings the topic need not hold that time any more.
     held = Held(wish, BASE + timedelta(hours=3), await measure(kube, "penstock-system", wish))

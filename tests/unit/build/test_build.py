@@ -362,3 +362,9 @@ def test_a_trigger_id_is_what_flink_takes(uid: str, attempt: int) -> None:
     assert names.is_run(made)
     assert made == names.trigger_id(uid, attempt)
     assert made != names.trigger_id(uid, attempt + 1)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_state_is_given_up_only_when_the_run_was_started_so(allowed):
+    keys = configuration(context(restore_from=savepoint(1), allow_non_restored_state=allowed))
+    assert keys.get("execution.state-recovery.ignore-unclaimed-state") == ("true" if allowed else None)

@@ -146,7 +146,6 @@ def test_state_that_would_be_dropped_is_refused_by_name_before_the_stop(spec: di
     message = found.condition("Stalled").message
     assert "1 operators" in message
     assert "GroupAggregate[3]" in message
-    assert "ignore-unclaimed-state" in message
     assert "override: [StateWouldBeDropped]" in message
     assert results(found)["Operators"] == "Failed"
 

@@ -221,6 +221,38 @@ def test_what_the_last_run_had_started_from_is_gone():
     assert "spec.startFrom.empty: {}" in found.condition("Stalled").message
 
 
+GIVE_UP = {"override": ["StateWouldBeDropped"]}
+GIVEN_UP = started_from(savepoint(1), allow_non_restored_state=True)
+MAY_GIVE_UP = {
+    "named, overridden": (None, {"startFrom": {"checkpoint": {"name": "before"}} | GIVE_UP}, True),
+    "named": (None, NAMED, False),
+    "named, another override": (None, {"startFrom": NAMED["startFrom"] | {"override": ["NotWhole"]}}, False),
+    "upgraded, overridden": (
+        ended("STOPPED", run={"stop_reason": "Upgrade"}),
+        {"startFrom": {"latest": {}} | GIVE_UP},
+        True,
+    ),
+    "upgraded": (ended("STOPPED", run={"stop_reason": "Upgrade"}), {}, False),
+    "lost, before it had a checkpoint": (ended("LOST", began=GIVEN_UP, latest_checkpoint=None), {}, True),
+    "lost, and the override came later": (ended("LOST"), {"startFrom": {"latest": {}} | GIVE_UP}, False),
+    "no state": (None, {"startFrom": {"empty": {}} | GIVE_UP}, False),
+}
+
+
+@pytest.mark.parametrize(("status", "spec", "allowed"), MAY_GIVE_UP.values(), ids=MAY_GIVE_UP)
+def test_state_is_given_up_only_by_the_start_that_was_told_so(status, spec, allowed):
+    before = checkpoint("before", phase="Present", status={"location": savepoint(1)})
+    found = start(status, spec, checkpoints=(before,), listing=listing(stored(savepoint(1), 1)))
+    assert found.status.intent is not None, found.condition("Stalled")
+    assert found.status.intent.started_from.allow_non_restored_state is allowed
+
+
+def test_what_came_after_it_is_restored_whole_again():
+    found = start(ended("LOST", began=GIVEN_UP), listing=listing(stored(retained(9), 9)))
+    assert found.status.intent.started_from.location == retained(9)
+    assert not found.status.intent.started_from.allow_non_restored_state
+
+
 @pytest.mark.parametrize("unknown", [Unknown("time-out"), None])
 def test_a_store_that_does_not_answer_is_not_an_empty_one(unknown):
     found = start(listing=unknown)
