@@ -22,7 +22,7 @@ DROPPED = ENDLESS.replace("SELECT id, COUNT(*) FROM numbers GROUP BY id", "SELEC
 """Without the aggregate, which is the operator that has the state."""
 COUNTED = "CAST(CONCAT('0', CAST(COUNT(*) AS STRING)) AS BIGINT)"
 WORKS = ENDLESS.replace("COUNT(*)", COUNTED)
-FAILS = WORKS.replace("'0'", "'x'")
+FAILS = WORKS.replace("CONCAT('0'", "CONCAT('x'")
 """The same plan, so that the state fits; the first record ends it."""
 
 

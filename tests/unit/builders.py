@@ -350,7 +350,7 @@ def good_programs(seen: Observed) -> tuple[ProgramPod, ...]:
     told = [step.status for step in decide(replace(seen, programs=())).steps] if seen.job is not None else []
     restores = [each.restore for each in told if isinstance(each, StreamJobStatus) and each.restore is not None]
     records = [record for each in restores for record in (each.preflight, each.dry_run)]
-    asked = {each.id for each in records if each is not None and each.program is None and each.start}
+    asked = {each.id for each in records if each is not None and each.program is None and not each.checks}
     return tuple(ProgramPod(id_, made=True, answer=FITS, ended=True) for id_ in sorted(asked))
 
 

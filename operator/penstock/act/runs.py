@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from penstock import names
 from penstock.act.jobs import job_of
-from penstock.api.streamjob_status import StartedFrom
+from penstock.api.replay import Replay
 from penstock.build import run as build
 from penstock.build.account import flink_account, holds
 from penstock.build.context import RunContext
@@ -119,7 +121,7 @@ def context_of(world: World, observed: Observed, effect: ApplyRun) -> RunContext
     if store is None or place is None:
         raise RetryLater(observed.store.problem)
     # Of what the run's Job keeps, so that the two never differ.
-    began = StartedFrom.model_validate_json(effect.started_from) if effect.started_from else None
+    began = json.loads(effect.started_from or "{}")
     return RunContext(
         meta=job_of(observed).metadata,
         spec=effect.spec,
@@ -132,6 +134,6 @@ def context_of(world: World, observed: Observed, effect: ApplyRun) -> RunContext
         started_from=effect.started_from,
         operator_image=world.settings.image,
         default_images=world.settings.flink_images,
-        replay=began.replay if began is not None else None,
-        allow_non_restored_state=began is not None and began.allow_non_restored_state,
+        replay=Replay.model_validate(began["replay"]) if began.get("replay") else None,
+        allow_non_restored_state=bool(began.get("allowNonRestoredState")),
     )

@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 
 from penstock.api import constants
-from tests.unit.cli.test_jobs import Act, Desk, make
+from tests.unit.cli.follower import Act, Desk
 from tests.unit.fakes import Manifest
-
-__all__ = ["make"]
 
 
 def answer(*results: str) -> Act:
