@@ -20,6 +20,7 @@ _RUN = "is set by Penstock for each run; leave it out"
 
 # Keys of flink.configuration that Penstock sets itself, with what to do instead. A key that ends with a dot stands
 # for all keys that begin with it. Older names of Flink 1.20 are listed too: 2.x still reads them.
+_GIVEN_UP: Final = "has no effect on Flink's application mode; write spec.startFrom.override: [StateWouldBeDropped]"
 OWNED_CONFIGURATION: Final = {
     "parallelism.default": "is spec.parallelism",
     "taskmanager.numberOfTaskSlots": "is spec.taskManager.slots",
@@ -45,6 +46,8 @@ OWNED_CONFIGURATION: Final = {
     "s3.path.style.access": _STORE,
     "execution.state-recovery.path": "is spec.startFrom",
     "execution.savepoint.path": "is spec.startFrom",
+    "execution.state-recovery.ignore-unclaimed-state": _GIVEN_UP,
+    "execution.savepoint.ignore-unclaimed-state": _GIVEN_UP,
     "execution.state-recovery.claim-mode": "is always NO_CLAIM; leave it out",
     "execution.savepoint-restore-mode": "is always NO_CLAIM; leave it out",
     "execution.target": _RUN,

@@ -141,8 +141,6 @@ def owned(context: RunContext) -> dict[str, str]:
         keys["s3.endpoint"] = context.store.spec.endpoint
     if context.restore_from:
         keys["execution.state-recovery.path"] = context.restore_from
-    if context.allow_non_restored_state:
-        keys["execution.state-recovery.ignore-unclaimed-state"] = "true"
     return keys
 
 

@@ -49,7 +49,15 @@ def arguments(context: RunContext) -> list[str]:
     # The jar first: Flink takes all that follows it, up to the next of its own options, for further jars (seen, 2.3).
     jar = context.spec.job.jar
     jars = ["--jars", literal(jar.uri)] if jar is not None else []
-    return ["-Djobmanager.rpc.address=$(POD_IP)", *jars, "--job-id", context.run, *_program(context)]
+    given = ["-Djobmanager.rpc.address=$(POD_IP)", *jars, *_giving_up(context)]
+    return [*given, "--job-id", context.run, *_program(context)]
+
+
+def _giving_up(context: RunContext) -> list[str]:
+    """By options only: without them Flink's entry point sets `ignore-unclaimed-state` to false itself (seen, 2.3)."""
+    if not (context.allow_non_restored_state and context.restore_from):
+        return []
+    return ["--fromSavepoint", literal(context.restore_from), "--allowNonRestoredState"]
 
 
 def _program(context: RunContext) -> list[str]:

@@ -98,7 +98,7 @@ def _may_begin(draft: Draft, subject: Subject, before: _Found, key: str) -> bool
         _keep(draft, record)
         draft.waiting = waits
         return False
-    checks = _only([*before, *_of_program(draft.job, record, subject)])
+    checks = _only([*before, *_of_program(record, subject)])
     failed = next((each for each in checks if each.result is CheckResult.FAILED), None)
     _keep(draft, _told(draft, record, checks))
     if failed is not None:
@@ -130,7 +130,7 @@ def dry_run(draft: Draft) -> None:
     if isinstance(chosen, StartedFrom):
         record, _ = program.answered(draft, record, subject)
         waits = waits or record.program is None
-        checks += _of_program(draft.job, record, subject) if record.program is not None else []
+        checks += _of_program(record, subject) if record.program is not None else []
     if not waits:
         record = _told(draft, record, _only(checks))
     _keep(draft, record, dry=True)
@@ -263,7 +263,7 @@ def _checks_of_state(draft: Draft, wish: StartFrom, chosen: StartedFrom | Refusa
     return found
 
 
-def _of_program(job: StreamJob, record: Preflight, subject: Subject) -> Iterator[PreflightCheck | str]:
+def _of_program(record: Preflight, subject: Subject) -> Iterator[PreflightCheck | str]:
     """Program and Operators."""
     said = record.program or ProgramAnswer()
     if said.trouble:
@@ -274,8 +274,6 @@ def _of_program(job: StreamJob, record: Preflight, subject: Subject) -> Iterator
     yield _judged("Program", failure, subject.override, Override.PROGRAM_FAILS, f"it has {said.operators} operators")
     if record.location is None:
         yield _skipped("Operators", "no state is restored")
-    elif program.may_leave_out(job):
-        yield _skipped("Operators", "spec.flink.configuration lets Flink leave out state")
     elif said.failure:
         yield PreflightCheck(name="Operators", result=CheckResult.UNKNOWN, message="the program has no graph")
     else:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from penstock.api.preflight import Preflight, ProgramAnswer
 from penstock.api.replay import Replay
 from penstock.api.start_from import Override
-from penstock.api.streamjob import StreamJob
 from penstock.decide.draft import Draft
 from penstock.flink.answers import read_graph
 from penstock.model import MakeGraph, ProgramPod
@@ -17,8 +16,6 @@ OWNER = "preflight/"
 """The owner of its effects: one that fails must not hold up what else is done about the job. No object's name."""
 LIMIT = timedelta(minutes=4)
 """How long the pod is waited for; Kubernetes ends it itself before (see `build.preflight`)."""
-MAY_LEAVE_OUT = ("execution.state-recovery.ignore-unclaimed-state", "execution.savepoint.ignore-unclaimed-state")
-"""What lets Flink leave out state that no operator is there for, in `flink.configuration`; the older name last."""
 _NAMED = 5
 _POLL_SECONDS = 5.0
 
@@ -97,16 +94,10 @@ def _is_overdue(draft: Draft, record: Preflight, pod: ProgramPod) -> bool:
 
 def _with_state(draft: Draft, location: str | None) -> dict[str, str] | ProgramAnswer | None:
     """Id and name of the operators that have state there; None as long as it is not known."""
-    if location is None or may_leave_out(draft.job):
+    if location is None:
         return {}
     seen = draft.observed.verified.get(location)
     found = seen.verification if seen is not None else None
     if found is not None and found.unreadable and not found.gone:
         return ProgramAnswer(trouble=f"{location}: {found}")
     return dict(found.stateful) if found is not None and not found.gone else None
-
-
-def may_leave_out(job: StreamJob) -> bool:
-    """Whether Flink may start without a place for all of the state, by the spec."""
-    given = job.spec.flink.configuration
-    return any(given.get(key, "").strip().lower() == "true" for key in MAY_LEAVE_OUT)

@@ -41,7 +41,7 @@ def test_a_configuration_key_of_penstock_is_refused_with_the_field_to_write(key,
     ]
 
 
-@pytest.mark.parametrize("key", ["execution.state-recovery.ignore-unclaimed-state", "s3.upload.max.concurrent.uploads"])
+@pytest.mark.parametrize("key", ["execution.state-recovery.from-local", "s3.upload.max.concurrent.uploads"])
 def test_a_key_that_only_looks_like_one_of_penstock_is_the_users(key):
     assert problems_of(flink={"version": "2.3", "configuration": {key: "true"}}) == []
 

@@ -17,6 +17,7 @@ from penstock.api.validation import OWNED_CONFIGURATION
 from penstock.build import run as build
 from penstock.build.context import RunContext
 from penstock.build.flink_config import configuration, owned, render
+from penstock.build.program import command
 from penstock.substitution import substitute
 from tests.unit.build.test_golden import JAR, JAR_SECRETS, SQL_SECRETS, context, everything
 from tests.unit.builders import RUN, savepoint
@@ -365,6 +366,10 @@ def test_a_trigger_id_is_what_flink_takes(uid: str, attempt: int) -> None:
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_state_is_given_up_only_when_the_run_was_started_so(allowed):
-    keys = configuration(context(restore_from=savepoint(1), allow_non_restored_state=allowed))
-    assert keys.get("execution.state-recovery.ignore-unclaimed-state") == ("true" if allowed else None)
+@pytest.mark.parametrize("spec", [{}, JAR], ids=["sql", "jar"])
+def test_state_is_given_up_only_when_the_run_was_started_so(spec, allowed):
+    told = command(context(spec, restore_from=savepoint(1), allow_non_restored_state=allowed))
+    assert ("--allowNonRestoredState" in told) is allowed
+    if allowed:
+        assert told[told.index("--fromSavepoint") + 1] == savepoint(1)
+        assert told.index("--allowNonRestoredState") < told.index("--job-id"), "what follows the class is the program's"

@@ -34,7 +34,6 @@ AGGREGATE, SOURCE = "d" * 32, "e" * 32
 STATEFUL = Verification(files=3, stateful=((AGGREGATE, "GroupAggregate[3]"), (SOURCE, "")))
 UPGRADE: dict[str, Any] = {"parallelism": 2}
 RESTORE: dict[str, Any] = {"startFrom": {"checkpoint": {"name": "before"}}}
-ALLOWED = {"flink": {"version": "2.3", "configuration": {"execution.state-recovery.ignore-unclaimed-state": "true"}}}
 DROPPED = f"graph 3 1\n{AGGREGATE}"
 FAILED = "failed\nSQL validation failed.\nObject 'nowhere' not found"
 
@@ -183,13 +182,6 @@ def test_each_refusal_can_be_overridden_alone(override: str, answer: str, check:
     assert results(found)[check] == "Overridden"
     other = {"StateWouldBeDropped": "ProgramFails", "ProgramFails": "StateWouldBeDropped"}[override]
     assert answered(seen(UPGRADE | {"startFrom": start | {"override": [other]}}), answer).intent == ""
-
-
-def test_state_that_flink_may_leave_out_is_not_asked_about():
-    of = seen(UPGRADE | ALLOWED)
-    (effect,) = moves(told(of, moves(of))).effects
-    assert effect.operators == ()
-    assert results(answered(of, FITS))["Operators"] == "Skipped"
 
 
 # ---------------------------------------------------------------- when nobody knows
