@@ -43,7 +43,7 @@ e2e: $(VENV)/.ready cluster ## Run the end-to-end tests only
 .PHONY: replay
 replay: $(VENV)/.ready cluster ## Prove restores and replays on real Kafka and Flink: a line for each scenario
 	@$(PYTHON) tests/prepare.py
-	@$(BIN)/pytest -q $(addprefix tests/e2e/test_,$(addsuffix .py,as_of replay forks restorable rollback))
+	@$(BIN)/pytest -q $(addprefix tests/e2e/test_,$(addsuffix .py,as_of preflight replay forks restorable rollback positions))
 
 .PHONY: crash
 crash: $(VENV)/.ready ## Kill the operator at every single effect and compare the ends (up to an hour, no cluster)

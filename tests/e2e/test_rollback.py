@@ -58,7 +58,7 @@ def test_a_query_that_fails_is_taken_back(careful: Lab) -> None:
     [savepoint] = lab.checkpoints(NAME, "Upgrade")
     began = status["startedFrom"]
     assert (status["jobVersion"], began["checkpoint"], began["confirmed"]) == (1, savepoint["metadata"]["name"], True)
-    assert "FAILED" in status["rolledBack"]["message"], status["rolledBack"]
+    assert "version 2: NumberFormatException: For input string" in status["rolledBack"]["message"], status["rolledBack"]
     assert "fallback" not in status
     run = status["run"]["id"]
     before = lab.latest(NAME)
