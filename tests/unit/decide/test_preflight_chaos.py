@@ -92,7 +92,7 @@ def test_a_story_ends_well(story: Story, expected: dict[str, Any]) -> None:
 SHORT, LONG = 1, 400
 DEATHS = [(story, outage) for story, _ in STORIES for outage in (SHORT, LONG)]
 DEATHS.remove(((create, give_up_meanwhile), LONG))
-"""Without the one in which the pod is overdue when the operator is back: the job is stopped before its user gives up."""
+"""Without the one in which the pod is overdue when the operator is back: it stops the job before its user gives up."""
 
 
 @pytest.mark.parametrize(("story", "outage"), DEATHS, ids=_name)
