@@ -58,7 +58,9 @@ def begin(draft: Draft, wish: StartFrom) -> None:
             draft.waiting = f"the store does not answer: {latest.reason}"
             draft.wake(5)
             return
-        fallback = health.fallback_of(draft, chosen, latest) if isinstance(latest, StartedFrom) else None
+        fallback = (
+            health.fallback_of(draft, chosen, _as_before(draft, latest)) if isinstance(latest, StartedFrom) else None
+        )
     chosen = _may_drop(draft, wish, expiry.told(draft, chosen))
     digest = health.wanted_hash(draft.job)
     versions = [revision.version for revision in draft.observed.revisions]
@@ -83,12 +85,19 @@ def begin(draft: Draft, wish: StartFrom) -> None:
 
 
 def _may_drop(draft: Draft, wish: StartFrom, chosen: StartedFrom) -> StartedFrom:
-    """With what the user said of state that the program has no place for; a repetition of that start has it, too."""
-    override = wish.override or (draft.job.spec.start_from.override if health.follows_a_change(draft) else None) or ()
+    """With what the user said of state that the program has no place for: by this wish, or for a new version."""
+    changes = health.wanted_hash(draft.job) != draft.status.applied_spec_hash
+    override = wish.override or (draft.job.spec.start_from.override if changes else None) or ()
+    if chosen.location is not None and Override.STATE_WOULD_BE_DROPPED in override:
+        return chosen.model_copy(update={"allow_non_restored_state": True})
+    return _as_before(draft, chosen)
+
+
+def _as_before(draft: Draft, chosen: StartedFrom) -> StartedFrom:
+    """A run that gave state up and has saved none of its own begins with the same once more, and gives it up again."""
     before = draft.status.started_from
     again = before is not None and before.allow_non_restored_state and before.location == chosen.location
-    allowed = chosen.location is not None and (again or Override.STATE_WOULD_BE_DROPPED in override)
-    return chosen.model_copy(update={"allow_non_restored_state": allowed})
+    return chosen.model_copy(update={"allow_non_restored_state": again})
 
 
 def go_back(draft: Draft, fallback: Fallback) -> None:

@@ -222,19 +222,25 @@ def test_what_the_last_run_had_started_from_is_gone():
 
 
 GIVE_UP = {"override": ["StateWouldBeDropped"]}
+OVERRIDDEN = {"startFrom": {"latest": {}} | GIVE_UP}
+NEW_VERSION = {"parallelism": 2}
+UPGRADED = ended("STOPPED", run={"stop_reason": "Upgrade"})
 GIVEN_UP = started_from(savepoint(1), allow_non_restored_state=True)
 MAY_GIVE_UP = {
     "named, overridden": (None, {"startFrom": {"checkpoint": {"name": "before"}} | GIVE_UP}, True),
     "named": (None, NAMED, False),
     "named, another override": (None, {"startFrom": NAMED["startFrom"] | {"override": ["NotWhole"]}}, False),
-    "upgraded, overridden": (
-        ended("STOPPED", run={"stop_reason": "Upgrade"}),
-        {"startFrom": {"latest": {}} | GIVE_UP},
+    "upgraded, overridden": (UPGRADED, NEW_VERSION | OVERRIDDEN, True),
+    "the same, and kept whatever comes": (
+        UPGRADED,
+        NEW_VERSION | OVERRIDDEN | {"onChange": {"ifUnhealthy": "Keep"}},
         True,
     ),
-    "upgraded": (ended("STOPPED", run={"stop_reason": "Upgrade"}), {}, False),
+    "stopped, changed, started": (ended("STOPPED", run={"stop_reason": "Stop"}), NEW_VERSION | OVERRIDDEN, True),
+    "upgraded": (UPGRADED, NEW_VERSION, False),
+    "the same version": (ended("STOPPED", run={"stop_reason": "Stop"}), OVERRIDDEN, False),
     "lost, before it had a checkpoint": (ended("LOST", began=GIVEN_UP, latest_checkpoint=None), {}, True),
-    "lost, and the override came later": (ended("LOST"), {"startFrom": {"latest": {}} | GIVE_UP}, False),
+    "lost, and the override came later": (ended("LOST"), OVERRIDDEN, False),
     "no state": (None, {"startFrom": {"empty": {}} | GIVE_UP}, False),
 }
 
@@ -245,6 +251,14 @@ def test_state_is_given_up_only_by_the_start_that_was_told_so(status, spec, allo
     found = start(status, spec, checkpoints=(before,), listing=listing(stored(savepoint(1), 1)))
     assert found.status.intent is not None, found.condition("Stalled")
     assert found.status.intent.started_from.allow_non_restored_state is allowed
+
+
+def test_going_back_to_a_run_that_gave_state_up_and_saved_none_gives_it_up_again():
+    status = ended("STOPPED", began=GIVEN_UP, latest_checkpoint=None, run={"stop_reason": "Upgrade"})
+    found = start(status, NEW_VERSION, listing=listing(stored(savepoint(1), 1, run=OLD_RUN)))
+    back = found.status.intent.fallback
+    assert (back.job_version, back.started_from.location) == (1, savepoint(1))
+    assert back.started_from.allow_non_restored_state
 
 
 def test_what_came_after_it_is_restored_whole_again():
