@@ -8,10 +8,10 @@ import yaml
 
 from penstock.api import crdgen
 from penstock.api.crd import VALIDATIONS
-from tests.integration.api import cases, replay_cases
+from tests.integration.api import admin_cases, cases, replay_cases
 from tests.integration.api.cases import Case, manifest
 
-CASES = (*cases.CASES, *replay_cases.CASES)
+CASES = (*cases.CASES, *admin_cases.CASES, *replay_cases.CASES)
 
 
 def declared(node: Any) -> list[dict[str, str]]:

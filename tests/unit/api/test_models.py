@@ -25,7 +25,7 @@ from penstock.api.streamjob_status import (
     StreamJobStatus,
     TeardownIntent,
 )
-from tests.integration.api.cases import CASES
+from tests.integration.api.admin_cases import CASES
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 RUN = "0123456789abcdef0123456789abcdef"
