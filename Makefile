@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 # kubectl and pip where the machine has none: the cache's own come last.
 export PATH := $(PATH):$(CACHE)/bin:$(CACHE)/uv/bin
 RUN := PYTHONPATH=operator:. $(BIN)/python
+TIMES := --durations=25 --durations-min=10
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## Print this help
@@ -20,7 +22,11 @@ demo: cluster ## Set everything up and run the flights job on real Kafka, Flink 
 .PHONY: test
 test: check cluster ## Run every test, end-to-end ones included, on the built-in cluster
 	@$(PYTHON) tests/prepare.py
-	@$(BIN)/pytest tests/integration tests/crash tests/e2e
+	@status=0; \
+	$(BIN)/pytest $(TIMES) tests/integration tests/crash || status=1; \
+	$(BIN)/pytest $(TIMES) $(TWO) -m "not alone" tests/e2e || status=1; \
+	$(BIN)/pytest $(TIMES) -m alone tests/e2e || status=1; \
+	exit $$status
 
 .PHONY: check
 check: $(VENV)/.ready ## Lint, types, layers, CRD drift and unit tests (before each commit)
@@ -28,7 +34,7 @@ check: $(VENV)/.ready ## Lint, types, layers, CRD drift and unit tests (before e
 	@$(BIN)/mypy --no-error-summary
 	@PYTHONPATH=operator $(BIN)/lint-imports --no-cache > $(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
 	@$(RUN) -m penstock.api.crdgen --check crds/
-	@$(BIN)/pytest -q tests/unit
+	@$(BIN)/pytest -q -n auto --dist worksteal tests/unit
 
 .PHONY: cluster
 cluster: ## Start the test cluster (a real Kubernetes without Docker) and load the images
@@ -38,12 +44,17 @@ cluster: ## Start the test cluster (a real Kubernetes without Docker) and load t
 .PHONY: e2e
 e2e: $(VENV)/.ready cluster ## Run the end-to-end tests only
 	@$(PYTHON) tests/prepare.py
-	@$(BIN)/pytest tests/e2e
+	@status=0; $(BIN)/pytest $(TWO) -m "not alone" tests/e2e || status=1; $(BIN)/pytest -m alone tests/e2e || status=1; exit $$status
 
 .PHONY: replay
 replay: $(VENV)/.ready cluster ## Prove restores and replays on real Kafka and Flink: a line for each scenario
 	@$(PYTHON) tests/prepare.py
 	@$(BIN)/pytest -q $(addprefix tests/e2e/test_,$(addsuffix .py,as_of preflight replay forks restorable rollback positions))
+
+.PHONY: recovery
+recovery: $(VENV)/.ready cluster ## Prove what is told of recoveries: estimates beside what it took, for each run
+	@$(PYTHON) tests/prepare.py
+	@$(BIN)/pytest -q tests/e2e/test_recovery.py
 
 .PHONY: crash
 crash: $(VENV)/.ready ## Kill the operator at every single effect and compare the ends (up to an hour, no cluster)

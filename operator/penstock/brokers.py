@@ -47,6 +47,8 @@ async def measure(kube: Kube, namespace: str, wish: SourceWish, connect: Connect
         allowed = "its spec.allowedNamespaces"
         raise Refused(f"connection: {wish.connection} is not for namespace {wish.namespace} ({allowed})", "NotAllowed")
     async with (connect or open_kafka)(await access_of(kube, namespace, connection)) as kafka:
+        if wish.followed:
+            return await kafka.bounds(wish.topics)
         found = await kafka.measure(wish.topics)
         offsets = {millis: await kafka.offsets_at(found.topics, millis) for millis in wish.times}
         younger = await _younger(kafka, found) if wish.watched else {}

@@ -31,7 +31,8 @@ class Verification:
         missing: how many of them are not there, or shorter than that.
         names: the first few of the missing ones, each with what is wrong.
         outside: mentions of files outside of the job's directory, which are not looked at.
-        unreadable: why the `_metadata` file could not be read; empty when it could. Then nothing else is known.
+        unreadable: why the `_metadata` file could not be read; empty when it could. Then nothing else is known, but
+            `version` when that is why.
         gone: whether there is no `_metadata` (any more): it is no state at all.
         checkpoint_id: Flink's number of it.
         written: when its `_metadata` was written.
@@ -39,6 +40,7 @@ class Verification:
             the job's own parallelism; None when there is none, or none that is meant to be split.
         positions: where its Kafka sources go on.
         stateful: id and name (empty in older files) of each operator that has state.
+        version: of the layout of its `_metadata`; known also of one that is not read because of it.
     """
 
     files: int = 0
@@ -53,6 +55,7 @@ class Verification:
     narrowest: tuple[str, int] | None = None
     positions: Positions = field(default_factory=Positions)
     stateful: tuple[tuple[str, str], ...] = ()
+    version: int | None = None
 
     @property
     def whole(self) -> bool:

@@ -17,6 +17,7 @@ from penstock.inventory.verifier import Verifier
 from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.settings import Settings
+from penstock.source.looks import Looks
 from penstock.source.measurer import Measurer
 from penstock.store.client import Access, ObjectStore
 from penstock.store.layout import Place
@@ -31,6 +32,7 @@ class World:
     flink: FlinkRest
     verifier: Verifier
     measurer: Measurer
+    looks: Looks = field(default_factory=Looks)
     _stores: dict[str, tuple[tuple[str, str, str], ObjectStore]] = field(default_factory=dict)
 
     def flink_address(self, host: str) -> str:

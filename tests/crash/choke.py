@@ -23,6 +23,7 @@ from tests.crash.faults import Fault, Way, refusal
 from tests.crash.kubelet import World
 from tests.crash.plane import Plane, unverified
 from tests.crash.servers import ApiError
+from tests.crash.telling import Telling
 
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "expect", "content-length", "upgrade", "te"})
 _GIVEN_SECONDS = 0.1
@@ -49,6 +50,7 @@ class Choke:
         self._armed = False
         self._counts: Counter[str] = Counter()
         self._dying = False
+        self._telling = Telling()
         self._runner: web.AppRunner | None = None
         self.address = ""
 
@@ -83,6 +85,8 @@ class Choke:
         name = name_of(request, self._namespace)
         if name is None:
             return await self._pass_read(incoming, request)
+        if self._telling.is_all(request):
+            return await asyncio.shield(asyncio.ensure_future(self._forward(request)))
         way = self._count(name)
         # Shielded: what has been begun ends, even when the operator dies meanwhile because of another request.
         response = await asyncio.shield(asyncio.ensure_future(self._effect(incoming, request, way)))

@@ -75,6 +75,8 @@ class Job:
     savepoints: list[str] = field(default_factory=list)
     """Locations of all savepoints that were ever completed."""
     failure: str = ""
+    began_millis: int = 0
+    """When this JobManager began it."""
 
     @property
     def terminal(self) -> bool:
@@ -121,6 +123,7 @@ class Flink:
         """A JobManager's process starts and its program submits the job."""
         self.jobs[host] = job
         self.started.append(job)
+        job.began_millis = _now()
         await self.store.put(f"{key_of(job.ha_dir)}/{job.cluster}/submittedExecutionPlan{job.run[:12]}", b"plan")
         if job.restore_path:
             found = await self.store.get(f"{key_of(job.restore_path)}/_metadata")
@@ -326,7 +329,8 @@ def _failure(job: Job, run: str) -> str:
 def _overview(job: Job) -> dict[str, Any]:
     running = job.state == "RUNNING"
     vertices = [{"id": "0" * 32, "name": "Source", "parallelism": 1, "status": job.state}] if running else []
-    return {"jid": job.run, "name": "job", "state": job.state, "vertices": vertices}
+    times = {"start-time": job.began_millis, "now": _now(), "timestamps": {"RESTARTING": 0}}
+    return {"jid": job.run, "name": "job", "state": job.state, "vertices": vertices} | times
 
 
 def _detail(job: Job, rest: list[str]) -> Answer:
@@ -334,6 +338,11 @@ def _detail(job: Job, rest: list[str]) -> Answer:
     if rest == ["exceptions"]:
         entries = [{"exceptionName": "", "stacktrace": job.failure, "timestamp": _now()}] if job.failure else []
         return 200, {"exceptionHistory": {"entries": entries, "truncated": False}}
+    if rest[0] == "vertices" and len(rest) == 2:
+        running = {"subtask": 0, "status": "RUNNING", "status-duration": {"RUNNING": _now() - job.began_millis}}
+        return 200, {"id": rest[1], "subtasks": [running]}
+    if rest[0] == "vertices" and rest[2:] in (["metrics"], ["watermarks"]):
+        return 200, []  # of a source that is no Kafka topic, without watermarks
     if rest[0] == "vertices" and rest[2:] == ["subtasks", "metrics"]:
         return 200, [{"id": "busyTimeMsPerSecond", "max": 12.0}]
     return _error(404, "Not found")

@@ -15,6 +15,7 @@ from penstock import names
 from penstock.kube import resources
 from tests.crash.flink import Flink, key_of, suffix
 from tests.crash.servers import Api, Bucket
+from tests.crash.telling import without
 
 Manifest = dict[str, Any]
 _KINDS = (
@@ -150,7 +151,7 @@ def _title(item: Manifest, symbols: dict[str, str]) -> str:
 
 def _stripped(item: Manifest, *, errors: bool) -> Manifest:
     metadata = {key: value for key, value in item["metadata"].items() if key not in _VOLATILE}
-    status = {key: value for key, value in (item.get("status") or {}).items() if key not in _MEASURED}
+    status = {key: value for key, value in without(item.get("status") or {}).items() if key not in _MEASURED}
     if errors:
         status.pop("lastError", None)
     if "conditions" in status:  # a map by type, in the order in which they were set first

@@ -15,7 +15,7 @@ from tests.crash.run import Lab
 from tests.crash.scenarios import SCENARIOS, Scenario
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-KILLS_STEP, ERRORS_STEP = 17, 71
+KILLS_STEP, ERRORS_STEP = 23, 97
 SIDE_BY_SIDE = 10
 
 

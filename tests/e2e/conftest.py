@@ -16,7 +16,17 @@ from lab import Kubectl, Lab  # noqa: E402
 
 from demo import data  # noqa: E402
 
-NAMESPACE = "penstock-e2e"
+# Each worker of pytest-xdist has a lab of its own, in the same cluster.
+NAMESPACE = "-".join(filter(None, ("penstock-e2e", os.environ.get("PYTEST_XDIST_WORKER"))))
+
+
+LONG = "test_flights.py"
+"""It takes longest, by the clock and not by work: beside the others it must not be the last one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first."""
+    items.sort(key=lambda item: item.path.name != LONG)
 
 
 @pytest.fixture(scope="session")

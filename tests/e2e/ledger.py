@@ -40,8 +40,6 @@ INCREMENTAL = {
     "execution.checkpointing.incremental": "true",
     # Flink's default of 20 kB would put a state as small as this one into `_metadata`, and share nothing.
     "execution.checkpointing.data-inline-threshold": "100 b",
-    # Many short runs on a small node: what the second compiler would win later, it takes at each start.
-    "env.java.opts.all": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "taskmanager.memory.managed.size": "128m",
     "taskmanager.memory.network.min": "64m",
     "taskmanager.memory.network.max": "64m",
@@ -84,10 +82,11 @@ class Ledger:
 
     # ------------------------------------------------------------ numbers and rows
 
-    def _in_pod(self, *arguments: object) -> list[str]:
+    def _in_pod(self, *arguments: object, seconds: float = 30) -> list[str]:
         bootstrap = f"kafka.{self.lab.namespace}.svc:9092"
         command = ("exec", "-i", "deploy/tools", "--", "python3", "-", bootstrap, *map(str, arguments))
-        return self.lab.kubectl(*command, given=_SCRIPT).splitlines()
+        # kubectl, and Python in the pod, need some of their own.
+        return self.lab.kubectl(*command, given=_SCRIPT, seconds=seconds + 20).splitlines()
 
     def make_topics(self) -> None:
         """Both topics."""
@@ -107,7 +106,8 @@ class Ledger:
 
     def position(self, seconds: float = 30) -> int:
         """Where the job went on, from the rows since the last look: each right, each number once, up to the last."""
-        *lines, end = map(json.loads, self._in_pod("rows", f"{self.name}-out", self.rows, self.fed - 1, seconds))
+        asked = ("rows", f"{self.name}-out", self.rows, self.fed - 1, seconds)
+        *lines, end = map(json.loads, self._in_pod(*asked, seconds=seconds))
         self.rows = end["end"]
         assert lines, "the job has made no rows"
         first = min(line["n"] for line in lines)

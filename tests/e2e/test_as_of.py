@@ -26,10 +26,10 @@ def historian(lab: Lab) -> Iterator[Lab]:
     Flink's own are an hour apart: whatever else is complete as of a time would be the newest.
     """
     lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))  # the store alone
-    manifest = stream_job(lab, NAME, ENDLESS, checkpoints={"interval": "1h", "retention": {"numRetained": 9}})
     # The interval alone would let the first one come at a random time within it.
-    manifest["spec"]["flink"]["configuration"] = {"execution.checkpointing.min-pause": "1 h"}
-    lab.create(manifest)
+    pause = {"execution.checkpointing.min-pause": "1 h"}
+    kept = {"interval": "1h", "retention": {"numRetained": 9}}
+    lab.create(stream_job(lab, NAME, ENDLESS, checkpoints=kept, configuration=pause))
     lab.until("the job runs", lambda: lab.runs(NAME))
     lab.penstock("checkpoint", NAME, "--name", "early", "--wait")
     passed = complete(lab, "early") + timedelta(seconds=3)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lab import Lab
 
-pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(600)]
 
 # From a time on each record takes seconds of work (a quadratic search): barriers are stuck behind the backlog, so
 # every savepoint expires, as under real back-pressure. A time, not a number of records: Flink restarts the job when a
@@ -35,9 +35,8 @@ PATIENT = {"execution.checkpointing.tolerable-failed-checkpoints": "1000"}
 
 
 def job(lab: Lab, slow_after: int, **spec: Any) -> dict[str, Any]:
-    manifest = stream_job(lab, "mover", SCRIPT.format(slow_after=slow_after), checkpoints={"timeout": "10s"}, **spec)
-    manifest["spec"]["flink"]["configuration"] = dict(PATIENT)
-    return manifest
+    script, timeout = SCRIPT.format(slow_after=slow_after), {"timeout": "10s"}
+    return stream_job(lab, "mover", script, checkpoints=timeout, configuration=PATIENT, **spec)
 
 
 def stalled(lab: Lab, reason: str) -> dict[str, Any] | None:
@@ -55,8 +54,8 @@ def slow(lab: Lab) -> Iterator[Lab]:
     meta = {"name": "first"}
     lab.create({"apiVersion": "penstock.dev/v1alpha1", "kind": "Checkpoint", "metadata": meta, "spec": spec})
     lab.until("first is Present", lambda: lab.get("checkpoint", "first").get("status", {}).get("phase") == "Present")
-    number = lab.latest("mover")
-    lab.until("a checkpoint of its own is complete", lambda: lab.completes(number, "mover"))
+    number = lab.newest("mover")
+    lab.until("a checkpoint of its own is complete", lambda: lab.newest("mover") > number)
     lab.until("it is slow", lambda: no_checkpoint_for(lab, timedelta(seconds=25)))
     yield lab
     lab.kubectl("delete", "streamjob", "mover", "--ignore-not-found", "--timeout=100s", seconds=110)
@@ -76,7 +75,7 @@ def test_a_savepoint_that_flink_gives_up_changes_nothing_until_the_user_says_so(
     run = lab.job("mover")["run"]["id"]
     change = {
         "job": {"sql": {"script": SCRIPT.format(slow_after=NEVER)}},
-        "flink": {"image": NEXT, "configuration": {**PATIENT, "pipeline.object-reuse": "true"}},
+        "flink": {"image": NEXT, "configuration": {"pipeline.object-reuse": "true"}},
         "parallelism": 2,
     }
     lab.patch(change, "mover")
@@ -113,8 +112,8 @@ def test_image_configuration_sql_and_size_are_those_of_the_new_version(slow: Lab
     scripts = {each["revision"]: each["data"]["spec"]["job"]["sql"]["script"] for each in revisions}
     assert str(NEVER) in scripts[2]
     assert str(NEVER) not in scripts[1]
-    number = lab.latest("mover")
-    lab.until("the new version completes checkpoints", lambda: lab.completes(number + 1, "mover"))
+    number = lab.newest("mover")
+    lab.until("the new version completes checkpoints", lambda: lab.newest("mover") > number + 1)
 
 
 def test_a_job_of_the_same_name_starts_from_a_checkpoint_of_the_deleted_one(slow: Lab) -> None:

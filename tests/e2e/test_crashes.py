@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lab import Lab
 
 
-pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(4000)]
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(4000)]
 
 NAME = "victim"
 ALL = os.environ.get("PENSTOCK_REAL_CRASHES") == "all"

@@ -20,9 +20,7 @@ SHARED = "before-the-fork"
 
 
 def job(lab: Lab, ledger: Ledger, **spec: Any) -> dict[str, Any]:
-    manifest = stream_job(lab, ledger.name, ledger.sql, **spec)
-    manifest["spec"]["flink"]["configuration"] = dict(INCREMENTAL)
-    return manifest
+    return stream_job(lab, ledger.name, ledger.sql, configuration=INCREMENTAL, **spec)
 
 
 @pytest.fixture(scope="module")

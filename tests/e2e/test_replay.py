@@ -92,6 +92,9 @@ class Replayer:
     """The job, its topics, and what of the output has been looked at."""
 
     lab: Lab
+    name: str = NAME
+    source: str = SOURCE
+    sink: str = SINK
     fed: int = 0
     seen: int = 0
     """So many rows of the output were there before; it has one partition."""
@@ -102,20 +105,20 @@ class Replayer:
         return self.lab.kubectl(*command, given=_SCRIPT, seconds=120).strip()
 
     def make_topics(self) -> None:
-        self._in_pod("make", SOURCE, PARTITIONS)
-        self._in_pod("make", SINK, 1)
+        self._in_pod("make", self.source, PARTITIONS)
+        self._in_pod("make", self.sink, 1)
 
     def feed(self, until: str) -> None:
         """The flights that were to leave before that time."""
-        self.fed = int(self._in_pod("feed", SOURCE, PARTITIONS, self.fed, millis(until)))
+        self.fed = int(self._in_pod("feed", self.source, PARTITIONS, self.fed, millis(until)))
 
     def rows(self) -> list[Record]:
         """The committed rows since the last `forget`."""
-        return self.lab.read(SINK)[self.seen :]
+        return self.lab.read(self.sink)[self.seen :]
 
     def forget(self) -> None:
         """Rows that are there now are of an earlier part of the story; nothing writes while this is asked."""
-        self.seen = len(self.lab.read(SINK))
+        self.seen = len(self.lab.read(self.sink))
 
     def report(self, windows: dict[Key, Window]) -> check.Report:
         return check.compare(windows, self.rows())
@@ -131,12 +134,12 @@ class Replayer:
 
     def saved(self) -> None:
         """Wait until all that there is has certainly been read and is in a checkpoint, and with it what is put out."""
-        number = self.lab.latest(NAME)
-        self.lab.until("checkpoints complete", lambda: self.lab.completes(number + 3, NAME))
+        number = self.lab.newest(self.name)
+        self.lab.until("checkpoints complete", lambda: self.lab.newest(self.name) > number + 3)
 
     def replay(self) -> dict[str, Any]:
         """`status.startedFrom.replay`, without what was not said."""
-        return dict(self.lab.job(NAME)["startedFrom"].get("replay") or {})
+        return dict(self.lab.job(self.name)["startedFrom"].get("replay") or {})
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,7 @@ BUCKET = "penstock"
 
 
 def job(lab: Lab, name: str, **spec: Any) -> dict[str, Any]:
-    manifest = stream_job(lab, name, SCRIPT, **spec)
-    manifest["spec"]["flink"]["configuration"] = dict(IN_FILES)
-    return manifest
+    return stream_job(lab, name, SCRIPT, configuration=IN_FILES, **spec)
 
 
 def checkpoint(name: str, of: str = "whole", **spec: Any) -> dict[str, Any]:

@@ -93,8 +93,7 @@ def past(lab: Lab) -> Past:
     # Long enough that the last ones of a cancelled run are of different positions.
     kept = {"interval": "4s", "retention": {"numRetained": 3}}
     spec = {"checkpoints": kept, "onDelete": {"checkpoints": "Delete"}}
-    job = stream_job(lab, NAME, past.ledger.sql, parallelism=2, **spec)
-    job["spec"]["flink"]["configuration"] = dict(INCREMENTAL)
+    job = stream_job(lab, NAME, past.ledger.sql, parallelism=2, configuration=INCREMENTAL, **spec)
     job["spec"]["taskManager"]["slots"] = 2
     lab.create(job)
     lab.until("the ledger runs", lambda: lab.runs(NAME))

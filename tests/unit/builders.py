@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,7 +43,7 @@ OLD_RUN = "b" * 32
 FRESH_RUN = "f" * 32
 PLACE = Place("checkpoints", "team")
 HOME = f"team/{NAMESPACE}/{JOB}-{JOB_UID}/"
-WHOLE = Verification(files=3, size=1000)
+WHOLE = Verification(files=3, size=1000, version=6)
 POINTERS = names.checkpoint_pointers(JOB, RUN)
 
 
@@ -301,6 +302,7 @@ def store_manifest(**change: Any) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def store() -> CheckpointStore:
     """A CheckpointStore."""
     return CheckpointStore.model_validate(store_manifest())

@@ -131,6 +131,9 @@ async def broker(reached: Access) -> AsyncIterator[Any]:
         async def measure(self, names: tuple[str, ...]) -> Measured:
             return Measured((), names)
 
+        async def bounds(self, names: tuple[str, ...]) -> Measured:
+            return Measured((), names, newest_millis=7)
+
         async def offsets_at(self, topics: tuple[Any, ...], millis: int) -> dict[tuple[str, int], int]:
             assert topics == ()
             return {("flights", 0): millis + 1}
@@ -141,6 +144,12 @@ async def broker(reached: Access) -> AsyncIterator[Any]:
 async def test_the_topics_of_a_wish_are_measured():
     api: Any = FakeKube(stored())
     assert await measure(api, OWN, WISH, broker) == Measured((), ("flights",))
+
+
+async def test_of_a_recovery_that_is_followed_the_bounds_alone_are_measured():
+    api: Any = FakeKube(stored())
+    wish = replace(WISH, start="", followed="run/1")
+    assert await measure(api, OWN, wish, broker) == Measured((), ("flights",), newest_millis=7)
 
 
 WATCHED = SourceWish("team", "main", ("flights", "kept", "compacted"), watched="a" * 32)

@@ -18,6 +18,7 @@ from penstock.settings import Settings
 from penstock.stores import NOT_OF_ALL
 from tests.unit.builders import HOME, checkpoint, job, live, uid
 from tests.unit.stage import OURS
+from tests.unit.test_queue import until
 
 LEFT = f"{HOME}savepoints/{uid(1)}/savepoint-aaaaaa-000000000001/file"
 FIGURES = {
@@ -211,13 +212,13 @@ async def test_a_store_is_followed_once_until_it_is_gone(held, monkeypatch):
     task = asyncio.create_task(follower.run())
     for _ in range(3):
         follower.follow("main")
-    await asyncio.sleep(0.1)
+    await until(lambda: "orphans" in held.status)
+    await asyncio.sleep(0.1)  # a second look would come now
     assert held.status["orphans"] == FIGURES
     assert sum(call == ("list", HOME) for call in held.s3.calls) == 1
     held.kube.objects.clear()
     follower._queue.add("main")
-    await asyncio.sleep(0.1)
-    assert follower._followed == set()
+    await until(lambda: follower._followed == set())
     task.cancel()
 
 
@@ -239,6 +240,7 @@ async def test_one_store_is_looked_at_at_a_time(held, monkeypatch):
     task = asyncio.create_task(follower.run())
     for name in "abc":
         follower.follow(name)
-    await asyncio.sleep(0.1)
+    await until(lambda: len(at_once) == 3)
+    await asyncio.sleep(0.1)  # nothing comes after the three
     task.cancel()
     assert at_once == [1, 1, 1]

@@ -9,11 +9,13 @@ from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.streamjob import StreamJob
 from penstock.flink.answers import FlinkJob, NotTriggered, Trigger
+from penstock.flink.progress import Progress
 from penstock.inventory.verifier import Verifier
 from penstock.model import Observed, StoreView
 from penstock.settings import Settings
 from penstock.source.answers import Measured
 from penstock.source.held import SourceWish
+from penstock.source.looks import Looks
 from penstock.source.measurer import Measurer
 from tests.unit.builders import FRESH_RUN, NAMESPACE, NOW, PLACE, flink, store, store_manifest
 from tests.unit.fakes import FakeKube, FakeStore, Manifest
@@ -29,6 +31,8 @@ class FakeFlink:
         self.trigger_answer: Trigger | Exception = trigger or NotTriggered()
         self.asked: list[tuple[str, ...]] = []
         self.busy: int | None = None
+        self.read: Progress | Exception = Progress()
+        self.why: str | Exception = ""
 
     async def job(self, base: str, run: str) -> FlinkJob | None:
         self.asked.append(("job", base, run))
@@ -45,6 +49,18 @@ class FakeFlink:
     async def busiest(self, base: str, run: str) -> int | None:
         self.asked.append(("busiest", base, run))
         return self.busy
+
+    async def progress(self, base: str, run: str) -> Progress:
+        self.asked.append(("progress", base, run))
+        if isinstance(self.read, Exception):
+            raise self.read
+        return self.read
+
+    async def fault(self, base: str, run: str) -> str:
+        self.asked.append(("fault", base, run))
+        if isinstance(self.why, Exception):
+            raise self.why
+        return self.why
 
     async def savepoint(self, base: str, run: str, trigger_id: str, target: str, form: str) -> None:
         self.asked.append(("savepoint", base, run, trigger_id, target, form))
@@ -68,12 +84,14 @@ class FakeWorld:
         self.flink = flink or FakeFlink()
         self.woken: list[tuple[str, str]] = []
         self.verifier = Verifier(lambda *job: self.woken.append(job))
+        self.looks = Looks()
         self.measured: list[SourceWish] = []
+        self.topics = Measured((), ())
         self.measurer = Measurer(self._measure, lambda *job: self.woken.append(job))
 
     async def _measure(self, wish: SourceWish) -> Measured:
         self.measured.append(wish)
-        return Measured((), ())
+        return self.topics
 
     def flink_address(self, host: str) -> str:
         return f"http://{host}:8081"

@@ -51,14 +51,15 @@ def dump(model: Model) -> dict[str, Any]:
 
 def _whole_seconds_utc(time: datetime) -> datetime:
     try:
-        return time.astimezone(UTC).replace(microsecond=0)
+        utc = time.astimezone(UTC)
     except OverflowError as error:  # the first and the last day that there are, in another zone
         raise ValueError(f"{time.isoformat()} is not a time in UTC") from error
+    return utc.replace(microsecond=0) if utc.microsecond else utc
 
 
 def format_time(time: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, as Kubernetes writes its own times: `2026-01-31T12:00:00Z`."""
-    return _whole_seconds_utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _whole_seconds_utc(time).isoformat().replace("+00:00", "Z")
 
 
 # Whole seconds, so that a status read back equals the status that was written.

@@ -33,6 +33,10 @@ def find_condition(conditions: Conditions, kind: str) -> Condition | None:
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
+def _says(condition: Condition) -> tuple[object, ...]:
+    return condition.status, condition.reason, condition.message, condition.observed_generation
+
+
 def set_condition(conditions: Conditions, new: Condition, now: datetime) -> Conditions:
     """Put `new` in the place of the condition of its type, or at the end.
 
@@ -40,6 +44,8 @@ def set_condition(conditions: Conditions, new: Condition, now: datetime) -> Cond
     again changes nothing; the order of the others never changes.
     """
     old = find_condition(conditions, new.type)
+    if old is not None and old.last_transition_time is not None and _says(old) == _says(new):
+        return conditions  # nearly every pass says what the pass before has said
     unchanged = old is not None and old.status == new.status and old.last_transition_time is not None
     time = old.last_transition_time if old is not None and unchanged else now
     # Validated again, because model_copy would let a time with microseconds in.

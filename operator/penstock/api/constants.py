@@ -46,6 +46,7 @@ RESTORABLE: Final = "Restorable"
 VERIFIED: Final = "Verified"
 DELETING: Final = "Deleting"
 SOURCES_AT_RISK: Final = "SourcesAtRisk"
+CAUGHT_UP: Final = "CaughtUp"
 
 UNREADABLE: Final = "Unreadable"
 """Reason of Stalled when an object does not fit the models."""

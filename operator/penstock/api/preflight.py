@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from penstock.api.base import Model, Time
+from penstock.api.recovery import Forecast
 
 
 class CheckResult(StrEnum):
@@ -21,7 +22,7 @@ class PreflightCheck(Model):
     """One thing that was looked at."""
 
     name: str = Field(min_length=1)
-    """State, Files, Parallelism, Sources, Program or Operators."""
+    """State, Files, Version, Parallelism, Sources, Program or Operators."""
     result: CheckResult
     """Passed, Failed, Overridden, Unknown or Skipped."""
     reason: str = ""
@@ -45,6 +46,17 @@ class ProgramAnswer(Model):
     """Why nobody knows."""
 
 
+class ReplayForecast(Forecast):
+    """How long a replay is expected to take to catch up. No start waits for it."""
+
+    reads_from: Time
+    """From when on the sources would be read."""
+    reads_until: Time | None = None
+    """Of a backfill: up to when."""
+    asked_at: Time
+    """When the brokers were asked what lies there; there is no text as long as they have not answered."""
+
+
 class Preflight(Model):
     """What was looked at for one start."""
 
@@ -66,6 +78,8 @@ class Preflight(Model):
     """When the checks were made."""
     checks: tuple[PreflightCheck, ...] = ()
     """The checks, in their order."""
+    estimate: ReplayForecast | None = None
+    """Of a replay from topics of Kafka: how long it is expected to take; missing for every other start."""
 
 
 class Restore(Model):

@@ -29,6 +29,7 @@ class Override(StrEnum):
     """What a start would be refused for."""
 
     NOT_WHOLE = "NotWhole"  # files of what is started from are missing, or its _metadata cannot be read
+    VERSION_NOT_READABLE = "VersionNotReadable"  # the Flink that is to run cannot read it, or is older than its writer
     PARALLELISM_TOO_HIGH = "ParallelismTooHigh"  # its state cannot be split into as many parts
     SOURCE_OFFSETS_EXPIRED = "SourceOffsetsExpired"  # the broker has deleted what it goes on with, or does not say
     STATE_WOULD_BE_DROPPED = "StateWouldBeDropped"  # operators with state are no longer in the program
@@ -117,10 +118,11 @@ class StartFrom(Model):
     """No state: write {}."""
     override: tuple[Override, ...] | None = Field(default=None, max_length=8, json_schema_extra=LIST_SET)
     """What a start, or an upgrade, is not to be refused for: NotWhole starts though files are known to be missing,
-    ParallelismTooHigh though its state cannot be split into as many parts, SourceOffsetsExpired though a Kafka source
-    has deleted records with which its state goes on, or does not answer, StateWouldBeDropped though the program has no
-    place for all of the state, which is given up, ProgramFails though it failed when it was tried; Flink may fail
-    then. Default: none."""
+    VersionNotReadable though this Flink does not know the version of its _metadata, or is older than the one that wrote
+    it, ParallelismTooHigh though its state cannot be split into as many parts, SourceOffsetsExpired though a Kafka
+    source has deleted records with which its state goes on, or does not answer, StateWouldBeDropped though the program
+    has no place for all of the state, which is given up, ProgramFails though it failed when it was tried; Flink may
+    fail then. Default: none."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

@@ -14,6 +14,7 @@ from penstock.api.conditions import Conditions
 from penstock.api.crd import list_map
 from penstock.api.measured import MeasuredSources
 from penstock.api.preflight import Restore
+from penstock.api.recovery import Capacity, Recovery
 from penstock.api.replay import Replay
 
 
@@ -115,6 +116,8 @@ class Run(Model):
     """Whether Flink has reported it as running."""
     flink_state: str | None = None
     """The state that Flink last reported."""
+    attempt: str = ""
+    """When its JobManager began the job and last restarted its tasks (milliseconds since 1970, by Flink's clock)."""
     stop_checkpoint: str | None = None
     """Name of the Checkpoint that its stop made."""
     stop_reason: str = ""
@@ -275,6 +278,12 @@ class StreamJobStatus(Model):
     """The change that was taken back and that the spec still asks for."""
     estimate: MeasuredSources | None = None
     """What was last measured for penstock estimate."""
+    recovery: Recovery | None = None
+    """How the job has come, or comes, back after its last start or failure; missing after a start without state."""
+    capacity: Capacity | None = None
+    """How fast the job has read when more waited; measured when it last caught up."""
+    capacities: tuple[Capacity, ...] = ()
+    """The same for each number of subtasks that had something to read, at most 8, the newest first."""
     restore: Restore | None = None
     """What was looked at before a running job is stopped for a change, and for a dry run."""
     schedule: ScheduleStatus | None = None

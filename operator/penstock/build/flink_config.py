@@ -80,6 +80,8 @@ USER_DEFAULTS: Mapping[str, str] = {
     "state.backend.type": "hashmap",
     # One hiccup of the store is no reason to restart a job.
     "execution.checkpointing.tolerable-failed-checkpoints": "3",
+    # Only fetched when somebody asks; a recovery is followed with figures that are not older than that.
+    "metrics.fetcher.update-interval": "1000",
     "restart-strategy.type": "exponential-delay",
     "restart-strategy.exponential-delay.initial-backoff": "1 s",
     "restart-strategy.exponential-delay.max-backoff": "1 min",

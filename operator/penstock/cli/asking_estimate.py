@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from penstock.api import constants
 from penstock.api.base import format_time
 from penstock.api.duration import parse_duration
 from penstock.api.measured import MeasuredSources
+from penstock.api.recovery import Capacity, capacity_for
 from penstock.api.start_from import ReplayWish
 from penstock.api.streamjob import StreamJob
 from penstock.cli.following import stream_job
@@ -28,6 +29,7 @@ from penstock.decide.estimate import (
     with_rate,
     with_window,
 )
+from penstock.decide.forecast import RESTART_SECONDS
 from penstock.errors import Refused, RetryLater
 from penstock.kube import resources
 
@@ -44,7 +46,7 @@ class Question:
     """What a user wants to know; what is None is measured, or as it is now."""
 
     since: str
-    restart: timedelta
+    restart: timedelta | None
     capacity: float | None
     parallelism: int | None
     window: timedelta | None
@@ -72,7 +74,8 @@ async def ask(user: User, name: str, question: Question) -> dict[str, Any]:
         job = await stream_job(session, name)
         begin = _begin(job, question.since, clock.now())
         measured = await _measured(session, job, begin, question.patience)
-    situation, origin = _situation(job, begin, measured, question)
+    restart = _restart(job.status.capacity, question.restart)
+    situation, origin = _situation(job, begin, measured, restart.seconds, question.capacity)
     return {
         "job": name,
         "from": {"time": format_time(begin.time), "text": begin.text, "windowSeconds": begin.window.total_seconds()},
@@ -81,8 +84,10 @@ async def ask(user: User, name: str, question: Question) -> dict[str, Any]:
         "incomplete": [f"{each.topic}/{each.partition}" for each in measured.partitions if each.deleted],
         "parallelism": situation.parallelism,
         "restartSeconds": situation.restart,
+        "restartFrom": restart.origin,
         "capacityFrom": origin,
         **_content(estimate(situation)),
+        "replayText": _replay(job, begin),
         "whatIf": [_moved(each) for each in _levers(situation, question)],
     }
 
@@ -123,7 +128,9 @@ async def _measured(session: Session, job: StreamJob, begin: Begin, patience: ti
     return told
 
 
-def _situation(job: StreamJob, begin: Begin, measured: MeasuredSources, question: Question) -> tuple[Situation, str]:
+def _situation(
+    job: StreamJob, begin: Begin, measured: MeasuredSources, restart: float, said: float | None
+) -> tuple[Situation, str]:
     """What the estimate is made of, and where the capacity is from."""
     _, lately = measured.times
     seconds = max((measured.time - lately).total_seconds(), 1.0)
@@ -132,19 +139,33 @@ def _situation(job: StreamJob, begin: Begin, measured: MeasuredSources, question
         for each in measured.partitions
     )
     gap = max((measured.time - begin.time).total_seconds(), 0.0)
-    restart, window = question.restart.total_seconds(), begin.window.total_seconds()
-    bare = Situation(partitions, 0.0, job.spec.parallelism, restart, gap, window)
-    whole, origin = _capacity(bare.rate, measured.busy_millis, question.capacity)
-    # What is said or measured is of the whole job as it is now; the formula is about one subtask.
-    return Situation(
-        partitions, whole / max(len(subtasks(bare)), 1), job.spec.parallelism, restart, gap, window
-    ), origin
+    bare = Situation(partitions, 0.0, job.spec.parallelism, restart, gap, begin.window.total_seconds())
+    status = job.status
+    known = capacity_for(max(len(subtasks(bare)), 1), status.capacity, status.capacities)
+    found = _capacity(bare, known, measured.busy_millis, said)
+    # The formula is about one subtask.
+    return replace(bare, capacity=found.whole / found.readers), found.origin
 
 
-def _capacity(rate: float, busy: int | None, said: float | None) -> tuple[float, str]:
+@dataclass(frozen=True)
+class Reading:
+    """How fast so many subtasks read together, and who says so."""
+
+    whole: float
+    readers: int
+    origin: str
+
+
+def _capacity(bare: Situation, known: Capacity | None, busy: int | None, said: float | None) -> Reading:
+    # What is said, or told by busy time, is of the job as it is now; what was measured is of the readers of that time.
+    now, rate = max(len(subtasks(bare)), 1), bare.rate
     instead = "write --capacity with the records per second that the job can read as it is now"
     if said is not None:
-        return said, "--capacity"
+        return Reading(said, now, "--capacity")
+    if known is not None:
+        origin = f"measured in version {known.job_version} when it caught up at {format_time(known.time)}"
+        speed = f"{known.records_per_second} records/s by {known.readers} subtasks"
+        return Reading(known.records_per_second, known.readers, f"{origin}: {speed}")
     if busy is None:
         raise Refused(f"the capacity is not known, because Flink tells of no busy time; {instead}", "NotMeasured")
     if busy < _TOO_IDLE or not rate:
@@ -153,7 +174,33 @@ def _capacity(rate: float, busy: int | None, said: float | None) -> tuple[float,
             f"ms of a second; {instead}",
             "NotMeasured",
         )
-    return rate * 1000 / busy, f"{rate:.1f} records/s arrive, and the busiest subtask is busy for {busy} ms of a second"
+    origin = f"{rate:.1f} records/s arrive, and the busiest subtask is busy for {busy} ms of a second"
+    return Reading(rate * 1000 / busy, now, origin)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """How long a start is taken to last, and who says so."""
+
+    seconds: float
+    origin: str
+
+
+def _restart(known: Capacity | None, said: timedelta | None) -> Pause:
+    if said is not None:
+        return Pause(said.total_seconds(), "--restart")
+    if known is not None and known.restart_seconds is not None:
+        return Pause(known.restart_seconds, f"measured in version {known.job_version}")
+    return Pause(RESTART_SECONDS, "assumed: none was measured yet")
+
+
+def _replay(job: StreamJob, begin: Begin) -> str:
+    """What of it is read for the sake of whole windows only."""
+    if not job.spec.window:
+        return "no replay is needed, because spec.window declares no window"
+    if not begin.window:
+        return f"no replay is needed: what is in its windows ({job.spec.window}) is restored"
+    return "window x rate"
 
 
 def _levers(situation: Situation, question: Question) -> list[WhatIf]:

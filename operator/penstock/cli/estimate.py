@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import click
 
-from penstock.cli.options import duration, moment_or_duration
+from penstock.cli.options import duration, maybe_duration, moment_or_duration
 from penstock.cli.remote import output_option
 from penstock.cli.report import columns, show
 from penstock.cli.user import User, user_options
@@ -18,10 +17,6 @@ _LATEST = "latest"
 
 def _since(context: click.Context, option: click.Parameter, given: str) -> str:
     return given if given == _LATEST else moment_or_duration(context, option, given)
-
-
-def _maybe(context: click.Context, option: click.Parameter, given: str | None) -> timedelta | None:
-    return None if given is None else duration(context, option, given)
 
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -39,21 +34,21 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     help="Where the output is to begin: RFC 3339 with a zone, so long ago (24h), or the newest checkpoint.",
 )
 @click.option("--parallelism", type=click.IntRange(min=1), metavar="N", help="What if: so many subtasks.")
-@click.option("--window", callback=_maybe, metavar="DURATION", help="What if: a look-back of this length.")
+@click.option("--window", callback=maybe_duration, metavar="DURATION", help="What if: a look-back of this length.")
 @click.option("--rate", type=click.FloatRange(min=0), metavar="R", help="What if: R records per second arrive.")
 @click.option(
     "--capacity",
     type=_POSITIVE,
     metavar="R",
-    help="Records per second that the job can read as it is now. Without it: arrival by busy share, as Flink says.",
+    help="Records per second that the job can read as it is now. Without it: as measured when it last caught up, "
+    "else arrival by busy share, as Flink says.",
 )
 @click.option(
     "--restart",
-    default="30s",
-    show_default=True,
-    callback=duration,
+    callback=maybe_duration,
     metavar="DURATION",
-    help="How long a start takes until the first record is read.",
+    help="How long a start takes until the first record is read. Without it: as long as the one that was "
+    "measured last, else 30s.",
 )
 @click.option(
     "--timeout",
@@ -91,20 +86,25 @@ def _table(content: dict[str, Any]) -> str:
         ("Backlog:", f"{content['backlog']} records in {content['partitions']} partitions"),
         ("Arrival:", f"{content['rate']:.1f} records/s"),
         ("Capacity:", f"{content['capacity']:.1f} records/s ({content['capacityFrom']})"),
-        ("Restart:", f"{content['restartSeconds']:.0f} s"),
+        ("Restart:", f"{content['restartSeconds']:.0f} s ({content['restartFrom']})"),
     ]
     if slowest is not None:
         what = ", ".join(slowest["partitions"])
         rows.append(("Slowest:", f"subtask {slowest['subtask']} with {what}: {slowest['backlog']:.0f} records"))
     rows += [
         ("Rule of thumb:", f"rate x gap / partitions = {content['recordsPerPartition']:.0f} records a partition"),
-        ("Replay amount:", f"window x rate = {content['replayAmount']:.0f} records"),
+        ("Replay amount:", _replay(content)),
     ]
     if content["incomplete"]:
         rows.append(("Incomplete:", f"records of that time have been deleted: {', '.join(content['incomplete'])}"))
     told = [("WHAT IF", "CATCHES UP", "WHY")]
     told += [(_lever(each), words(each["seconds"]), each["why"]) for each in content["whatIf"]]
     return columns(rows) + "\n\n" + columns(told)
+
+
+def _replay(content: dict[str, Any]) -> str:
+    amount, text = f"{content['replayAmount']:.0f} records", content["replayText"]
+    return f"{text} = {amount}" if content["from"]["windowSeconds"] else f"{amount}: {text}"
 
 
 _UNITS = {"parallelism": "", "window": " s", "rate": " records/s"}

@@ -12,7 +12,14 @@ import click
 from penstock.cli.options import duration, duration_text, moment, moment_or_duration
 from penstock.cli.user import User, user_options
 
-OVERRIDES = ("NotWhole", "ParallelismTooHigh", "SourceOffsetsExpired", "StateWouldBeDropped", "ProgramFails")
+OVERRIDES = (
+    "NotWhole",
+    "VersionNotReadable",
+    "ParallelismTooHigh",
+    "SourceOffsetsExpired",
+    "StateWouldBeDropped",
+    "ProgramFails",
+)
 """As `penstock.api.streamjob.Override` has them, which --help need not wait for."""
 
 

@@ -16,6 +16,7 @@ from penstock.cli.jobs import replay, restore, start, stop
 from penstock.cli.orphans import orphans
 from penstock.cli.rebuild import adopt, rebuild
 from penstock.cli.rollback import rollback
+from penstock.cli.status import status
 from penstock.cli.verify import verify
 from penstock.errors import PenstockError
 
@@ -74,6 +75,7 @@ penstock.add_command(replay)
 penstock.add_command(restore)
 penstock.add_command(rollback)
 penstock.add_command(start)
+penstock.add_command(status)
 penstock.add_command(stop)
 penstock.add_command(verify)
 

@@ -154,12 +154,13 @@ def _file_row(file: dict[str, Any]) -> tuple[str, ...]:
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as a table. What a file's author chose is printed without control characters."""
-    safe = [[_printable(cell) for cell in row] for row in rows]
+    safe = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in safe) + _GAP for column in range(len(safe[0]))]
     return "\n".join(
         "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in safe
     )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text without control characters."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -5,6 +5,7 @@ Every field of the spec is in the table; a test walks the models and fails when 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -84,6 +85,7 @@ def changed_fields(old: Mapping[str, Any], new: StreamJobSpec) -> dict[str, Chan
     }
 
 
+@functools.cache
 def class_of(path: str) -> Change:
     """The class of a field by the longest entry of the table that it is, or lies under.
 

@@ -92,7 +92,9 @@ class Draft:
     def job_condition(self, kind: str, state: Literal["True", "False", "Unknown"], reason: str, message: str) -> None:
         """Set one condition of the StreamJob."""
         new = (kind, state, reason, message)
-        self.set(conditions=_set(self.status.conditions, new, self.now, self.job.metadata.generation))
+        conditions = _set(self.status.conditions, new, self.now, self.job.metadata.generation)
+        if conditions is not self.status.conditions:
+            self.set(conditions=conditions)
 
     def stalled(self, reason: str, message: str, *, retry_seconds: float = 30) -> None:
         """Say that the job cannot come to what its spec asks for until somebody changes something."""

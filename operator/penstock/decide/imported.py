@@ -8,6 +8,7 @@ from __future__ import annotations
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase
 from penstock.api.quantity import display_bytes
+from penstock.decide import version
 from penstock.decide.draft import Draft
 from penstock.store.layout import Place
 from penstock.verdict import Verification
@@ -26,6 +27,11 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> tuple[str, str] | None:
     if seen is None or seen.verification is None:
         _wait(draft, checkpoint, seen.trouble if seen else "it is looked whether all of its files are there")
         return None
+    target = draft.job.spec.flink.version
+    unread = version.unread(target, seen.verification)
+    if unread:
+        made = f"import a savepoint that Flink {target} or an older one has written"
+        return "VersionNotReadable", f"spec.location {location}: {unread}; {made}"
     if not seen.verification.whole:
         return "NotWhole", f"spec.location {location}: {seen.verification}; mend it and make this Checkpoint again"
     _present(draft, checkpoint, seen.verification)

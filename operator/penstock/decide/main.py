@@ -18,6 +18,7 @@ from penstock.decide import (
     history,
     measuring,
     preflight,
+    recovery,
     report,
     retained,
     run,
@@ -52,6 +53,7 @@ def decide(observed: Observed) -> Decision:
             standing.proceed(draft)
             history.proceed(draft)
             measuring.proceed(draft)
+            recovery.proceed(draft)
         report.report(draft)
     for checkpoint in sorted(
         observed.checkpoints, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.name)

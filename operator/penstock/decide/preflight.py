@@ -17,7 +17,7 @@ from penstock.api.preflight import CheckResult, Preflight, PreflightCheck, Progr
 from penstock.api.start_from import Override, StartFrom
 from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import Run, StartedFrom
-from penstock.decide import expiry, program, sources, verification
+from penstock.decide import expiry, forecast, program, sources, verification, version
 from penstock.decide.choice import choose
 from penstock.decide.draft import Draft
 from penstock.decide.measured import wishes_of
@@ -94,9 +94,12 @@ def _newest(draft: Draft, latest: str) -> str:
 def _may_begin(draft: Draft, subject: Subject, before: _Found, key: str) -> bool:
     known = _of_change(draft.job)
     record, waits = program.answered(draft, _begun(known, _record(draft, subject, key), draft), subject)
+    if subject.replay is not None and subject.location is None:
+        record = forecast.asked(draft, record, subject.replay)
     if record.program is None:
         _keep(draft, record)
-        draft.waiting = waits
+        expected = f"; expected to catch up: {record.estimate.text}" if record.estimate and record.estimate.text else ""
+        draft.waiting = f"{waits}{expected}"
         return False
     checks = _only([*before, *_of_program(record, subject)])
     failed = next((each for each in checks if each.result is CheckResult.FAILED), None)
@@ -166,9 +169,10 @@ def wishes(observed: Observed) -> tuple[Wish, ...]:
 
 
 def source_wishes(observed: Observed) -> tuple[SourceWish, ...]:
-    """What is to be asked of brokers for a dry run, beyond what `sources` asks for a start."""
+    """What is to be asked of brokers for a dry run and for a forecast, beyond what `sources` asks for a start."""
     chosen = _asked_for(observed)
-    return wishes_of(observed) if isinstance(chosen, StartedFrom) and chosen.location is not None else ()
+    dry = wishes_of(observed) if isinstance(chosen, StartedFrom) and chosen.location is not None else ()
+    return (*dry, *forecast.wishes(observed))
 
 
 def sweep(draft: Draft) -> None:
@@ -238,22 +242,27 @@ def _only(found: _Found) -> list[PreflightCheck]:
 
 
 def _checks_of_state(draft: Draft, wish: StartFrom, chosen: StartedFrom | Refusal) -> _Found:
-    """State, Files, Parallelism and Sources."""
+    """State, Files, Version, Parallelism and Sources."""
     if isinstance(chosen, Refusal):
         return [_failed("State", chosen)]
     override = wish.override or ()
     # Not the reason of a replay, which tells times that pass: what changes at each look would be written at each.
     there = "no state is restored" if chosen.location is None else f"{chosen.text} is there"
     found: _Found = [PreflightCheck(name="State", result=CheckResult.PASSED, message=there)]
+    unread = verification.unread(draft, chosen)
     if chosen.location is None:
-        found += [_skipped(each, "no state is restored") for each in ("Files", "Parallelism")]
+        found += [_skipped(each, "no state is restored") for each in ("Files", version.NAME, "Parallelism")]
     else:
-        files = verification.hindrance(draft, chosen, None)
-        found.append(_judged("Files", files, override, Override.NOT_WHOLE))
-        wide = verification.too_wide(draft, chosen, None)
-        found.append(_judged("Parallelism", wide or "", override, Override.PARALLELISM_TOO_HIGH))
+        files = verification.files(draft, chosen, None)
+        found.append(_unknown("Files", unread) if unread else _judged("Files", files, override, Override.NOT_WHOLE))
+        found.append(_of_version(version.check(draft, chosen), override))
+        wide = verification.too_wide(draft, chosen, None) or ""
+        split = _judged("Parallelism", wide, override, Override.PARALLELISM_TOO_HIGH)
+        found.append(_unknown("Parallelism", unread) if unread else split)
     if not draft.job.spec.sources:
         found.append(_skipped("Sources", "spec.sources declares none"))
+    elif unread:
+        found.append(_unknown("Sources", unread))
     elif chosen.location is None:
         found.append(_judged("Sources", sources.hindrance(draft, chosen), (), None))
     else:
@@ -263,19 +272,25 @@ def _checks_of_state(draft: Draft, wish: StartFrom, chosen: StartedFrom | Refusa
     return found
 
 
+def _of_version(found: Refusal | PreflightCheck, override: tuple[Override, ...]) -> PreflightCheck | str:
+    if isinstance(found, PreflightCheck):
+        return found
+    return _judged(version.NAME, found, override, Override.VERSION_NOT_READABLE)
+
+
 def _of_program(record: Preflight, subject: Subject) -> Iterator[PreflightCheck | str]:
     """Program and Operators."""
     said = record.program or ProgramAnswer()
     if said.trouble:
-        yield PreflightCheck(name="Program", result=CheckResult.UNKNOWN, message=said.trouble)
-        yield PreflightCheck(name="Operators", result=CheckResult.UNKNOWN, message=said.trouble)
+        yield _unknown("Program", said.trouble)
+        yield _unknown("Operators", said.trouble)
         return
     failure = Refusal("ProgramFails", _program_fails(said)) if said.failure else ""
     yield _judged("Program", failure, subject.override, Override.PROGRAM_FAILS, f"it has {said.operators} operators")
     if record.location is None:
         yield _skipped("Operators", "no state is restored")
     elif said.failure:
-        yield PreflightCheck(name="Operators", result=CheckResult.UNKNOWN, message="the program has no graph")
+        yield _unknown("Operators", "the program has no graph")
     else:
         dropped = Refusal("StateWouldBeDropped", _dropped(said, subject)) if said.dropped_count else ""
         message = f"all operators with state in {subject.text} are in the program"
@@ -310,6 +325,10 @@ def _judged(
 
 def _failed(name: str, refusal: Refusal) -> PreflightCheck:
     return PreflightCheck(name=name, result=CheckResult.FAILED, reason=refusal.reason, message=refusal.message)
+
+
+def _unknown(name: str, why: str) -> PreflightCheck:
+    return PreflightCheck(name=name, result=CheckResult.UNKNOWN, message=why)
 
 
 def _skipped(name: str, why: str) -> PreflightCheck:

@@ -9,7 +9,7 @@ from penstock.api.checkpoint import Phase
 from penstock.api.start_from import Override, StartFrom
 from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import Applied, Fallback, JobState, Run, StartedFrom, StartIntent
-from penstock.decide import expiry, health, replay, sources, verification
+from penstock.decide import expiry, health, replay, sources, verification, version
 from penstock.decide.change import spec_hash
 from penstock.decide.choice import choose
 from penstock.decide.draft import Draft
@@ -34,7 +34,8 @@ def ready(draft: Draft, wish: StartFrom, aside: str = "") -> StartedFrom | None:
     refusal = chosen if isinstance(chosen, Refusal) else verification.hindrance(draft, chosen, wish.override)
     if not refusal and isinstance(chosen, StartedFrom) and wish.latest is None:
         # Not of latest: the job was stopped for a change already, and goes back when Flink refuses it.
-        refusal = verification.too_wide(draft, chosen, wish.override) or ""
+        too_new = version.too_new(draft, chosen, wish.override)
+        refusal = too_new or verification.too_wide(draft, chosen, wish.override) or ""
     if not refusal and isinstance(chosen, StartedFrom):
         refusal = sources.hindrance(draft, chosen) or expiry.hindrance(draft, chosen, wish)
     if isinstance(refusal, Refusal):

@@ -13,7 +13,7 @@ from penstock.api.conditions import ConditionStatus, find_condition
 from penstock.api.start_from import Override
 from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import StartedFrom
-from penstock.decide import choice, health
+from penstock.decide import choice, health, version
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, live_run, wants_restart
 from penstock.decide.refusal import Refusal
@@ -91,23 +91,42 @@ def _imported(checkpoint: Checkpoint, asked: str) -> Wish | None:
 
 def hindrance(draft: Draft, began: StartedFrom, override: tuple[Override, ...] | None) -> Refusal | str:
     """Why this may not be started from, or what is waited for; empty when it may."""
-    if began.location is None or Override.NOT_WHOLE in (override or ()):
+    return files(draft, began, override) or version.hindrance(draft, began, override) or ""
+
+
+def files(draft: Draft, began: StartedFrom, override: tuple[Override, ...] | None) -> Refusal | str:
+    """The same as far as its files go. Of a `_metadata` that this Flink cannot read `version` says why, not this.
+
+    An answer is waited for though files may be missing: the other checks need it.
+    """
+    if began.location is None:
         return ""
+    insisted = Override.NOT_WHOLE in (override or ())
     seen = draft.observed.verified.get(began.location)
     found = seen.verification if seen is not None else None
     if seen is not None and found is None:
+        if insisted:
+            return ""
         draft.wake(5)
         return f"{began.text} cannot be verified: {seen.trouble}"
     if seen is None or found is None or seen.start != this_start(draft.observed):
         draft.wake(5)
         return f"{began.text} is being verified: it is looked whether all of its files are there"
-    if found.faulty:
+    if found.faulty and not insisted and not unread(draft, began):
         return Refusal(
             "NotWhole",
             f"{began.text} at {began.location} cannot be restored: {found}; write spec.startFrom.checkpoint.name of "
             "another one, or, to try it all the same, spec.startFrom.override: [NotWhole] and a new spec.restartToken",
         )
     return ""
+
+
+def unread(draft: Draft, began: StartedFrom) -> str:
+    """Why nobody can say which files it needs: its `_metadata` is in a version for another Flink. Else empty."""
+    seen = draft.observed.verified.get(began.location or "")
+    found = seen.verification if seen is not None else None
+    other = found is not None and found.unreadable and version.unread(draft.job.spec.flink.version, found)
+    return str(found) if other else ""
 
 
 def too_wide(draft: Draft, began: StartedFrom, override: tuple[Override, ...] | None) -> Refusal | None:

@@ -64,6 +64,12 @@ class FlinkJob:
     failure: str = ""
     restoring: bool = False
     """Whether a task reads its state, which may take long."""
+    began_millis: int = 0
+    """When this JobManager began the job, by its own clock; 0 when it does not say."""
+    restarted_millis: int = 0
+    """When it last began to restart the job's tasks; 0: never."""
+    now_millis: int = 0
+    """What its clock said when it answered."""
 
     @property
     def terminal(self) -> bool:
@@ -115,6 +121,9 @@ def parse_job(job: dict[str, Any], checkpoints: dict[str, Any]) -> FlinkJob:
         completed=max(candidates, key=lambda stats: (stats.ack_millis, stats.id), default=None),
         history=tuple(CheckpointStats.parse(entry) for entry in checkpoints.get("history", [])),
         restoring="INITIALIZING" in states,
+        began_millis=int(job.get("start-time") or 0),
+        restarted_millis=int((job.get("timestamps") or {}).get("RESTARTING") or 0),
+        now_millis=int(job.get("now") or 0),
     )
 
 

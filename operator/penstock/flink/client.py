@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -17,6 +19,7 @@ from penstock.flink.answers import (
     parse_job,
     parse_trigger,
 )
+from penstock.flink.progress import Progress, Reading, queries
 
 _TIMEOUT_SECONDS = 4.0
 _METRIC_PAUSES = (0.0, 0.5, 1.0)
@@ -40,10 +43,7 @@ class FlinkRest:
         view = parse_job(job, checkpoints or {})
         if view.state != "FAILED":
             return view
-        exceptions = await self._call("GET", f"{base}/jobs/{run}/exceptions", missing=True)
-        return FlinkJob(
-            view.state, view.all_running, view.restored, view.completed, view.history, _root_cause(exceptions or {})
-        )
+        return replace(view, failure=await self.fault(base, run))
 
     async def busiest(self, base: str, run: str) -> int | None:
         """How busy the busiest subtask of all is, in milliseconds per second; None when Flink does not tell of any."""
@@ -57,6 +57,23 @@ class FlinkRest:
             if known or not urls:
                 return max(known, default=None)
         return None
+
+    async def progress(self, base: str, run: str) -> Progress:
+        """How far the sources and the watermarks have come: a few calls for each vertex."""
+        job = await self._call("GET", f"{base}/jobs/{run}", missing=True)
+        found = Reading()
+        for vertex in [str(each["id"]) for each in (job or {}).get("vertices", [])]:
+            url = f"{base}/jobs/{run}/vertices/{vertex}"
+            found.take_subtasks((await self._call("GET", url, missing=True) or {}).get("subtasks", []))
+            found.take_watermarks(await self._list(f"{url}/watermarks"))
+            ids = [str(each.get("id", "")) for each in await self._list(f"{url}/metrics")]
+            for query in queries(ids):
+                found.take(vertex, await self._list(f"{url}/metrics?get={quote(query, safe=',')}"))
+        return found.progress()
+
+    async def fault(self, base: str, run: str) -> str:
+        """What made a job restart its tasks last, in Flink's own words; empty when it does not tell."""
+        return _root_cause(await self._call("GET", f"{base}/jobs/{run}/exceptions", missing=True) or {})
 
     async def _application(self, base: str) -> FlinkJob | None:
         """An application that ended without ever making a job (a script without an INSERT) shows only here."""

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from penstock.errors import Refused
-from penstock.flink.metadata import FileReference, MetadataError, Operator, Splits, Summary, scan
+from penstock.flink.metadata import FileReference, MetadataError, Operator, Splits, Summary, UnknownVersionError, scan
 from penstock.store.client import ObjectStore
 from penstock.store.layout import METADATA, Place
 
@@ -30,10 +30,12 @@ _FEW = 5
 class Unreadable(Refused):
     """What a state needs cannot be known; nothing of its job may be deleted until somebody has dealt with it."""
 
-    def __init__(self, key: str, why: str) -> None:
+    def __init__(self, key: str, why: str, version: int | None = None) -> None:
         super().__init__(f"unreadable: {key}: {why}", "MetadataUnreadable")
         self.key = key
         self.why = why
+        self.version = version
+        """Of its layout, when that is why."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Needs:
         elsewhere: the first few of those, as Flink writes them.
         size: bytes of the `_metadata` file itself.
         checkpoint_id: Flink's number of it.
-        narrowest, stateful: see `penstock.verdict.Verification`.
+        version, narrowest, stateful: see `penstock.verdict.Verification`.
         splits: where its sources go on, as far as the `_metadata` file says.
     """
 
@@ -58,6 +60,7 @@ class Needs:
     narrowest: tuple[str, int] | None = None
     splits: Splits = field(default_factory=Splits)
     stateful: tuple[tuple[str, str], ...] = ()
+    version: int | None = None
 
 
 def complete_states(home: str, keys: Iterable[str]) -> tuple[str, ...]:
@@ -93,7 +96,7 @@ async def needs_of(store: ObjectStore, home: str, metadata: str) -> Needs | None
         return None
     operators = summary.operators
     needs = Needs(files, outside, tuple(elsewhere), summary.size, summary.checkpoint_id, splits=summary.splits)
-    return replace(needs, narrowest=narrowest_of(operators), stateful=stateful_of(operators))
+    return replace(needs, narrowest=narrowest_of(operators), stateful=stateful_of(operators), version=summary.version)
 
 
 def narrowest_of(operators: Iterable[Operator]) -> tuple[str, int] | None:
@@ -173,7 +176,8 @@ async def _scan(store: ObjectStore, metadata: str, emit: Callable[[FileReference
     try:
         return await store.consume(metadata, partial(scan, directory=directory, emit=emit))
     except MetadataError as error:
-        raise Unreadable(metadata, str(error)) from error
+        version = error.version if isinstance(error, UnknownVersionError) else None
+        raise Unreadable(metadata, str(error), version) from error
 
 
 async def _each(states: tuple[str, ...], work: Callable[[str], Awaitable[_T]]) -> list[_T]:

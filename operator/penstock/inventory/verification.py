@@ -39,7 +39,7 @@ async def verify(store: ObjectStore, location: str, *, within: str | None = None
     try:
         needs = await needs_of(store, root, metadata)
     except Unreadable as error:
-        return Verification(unreadable=error.why)
+        return Verification(unreadable=error.why, version=error.version)
     if needs is None:
         return Verification(unreadable="there is none", gone=True)
     found, head = await _compare(store, needs), await store.head(metadata)
@@ -48,7 +48,7 @@ async def verify(store: ObjectStore, location: str, *, within: str | None = None
         return Verification(unreadable="it has gone meanwhile", gone=True)
     positions = await positions_of(store, metadata, needs.splits, root)
     told = replace(found, checkpoint_id=needs.checkpoint_id, written=head.modified, positions=positions)
-    return replace(told, narrowest=needs.narrowest, stateful=needs.stateful)
+    return replace(told, narrowest=needs.narrowest, stateful=needs.stateful, version=needs.version)
 
 
 def _above(directory: str) -> str:

@@ -18,6 +18,7 @@ from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.flink.answers import FlinkJob, Trigger
 from penstock.source.held import Held, SourceWish
+from penstock.source.looks import Followed
 from penstock.store.layout import Place
 from penstock.verdict import Verified
 
@@ -206,6 +207,10 @@ class Observed:
     """The answers about sources that were asked for."""
     busy_millis: int | Unknown | None = None
     """How busy the busiest subtask is, in milliseconds per second; None when nobody asked, or Flink does not tell."""
+    followed: Followed | None = None
+    """What was seen of the recovery that is followed; None when none is."""
+    fault: str = ""
+    """Why Flink restarted the job's tasks, in its words; only asked when it has."""
     job_result: str | Unknown | None = None
     """How Flink's job result store says that the run ended (FINISHED, CANCELED, FAILED); None: it says nothing."""
     problems: tuple[Problem, ...] = ()

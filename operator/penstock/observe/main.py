@@ -18,7 +18,7 @@ from penstock.api.reading import Problem, Unreadable, read
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
 from penstock.api.validation import validate_stream_job
-from penstock.decide import measuring, preflight, sources, standing
+from penstock.decide import measuring, preflight, recovery, sources, standing
 from penstock.decide.needs import Needs, foreign_names, is_being_cleared, may_delete, needs, needs_in_store
 from penstock.decide.verification import wishes
 from penstock.errors import PenstockError, RetryLater
@@ -27,6 +27,7 @@ from penstock.inventory.positions import read_positions
 from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.model import Foreign, JobListing, Observed, StoreView, TargetListing, Unknown
+from penstock.observe import recovery as recovery_view
 from penstock.observe import store as store_view
 from penstock.observe.kubernetes import items_of, programs_of, revisions_of, runs_of
 from penstock.source.held import Held, SourceWish
@@ -92,11 +93,14 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         problems=problems + tuple(validate_stream_job(job) if job else ()),
         unreadable=unreadable,
     )
-    verified, held = await asyncio.gather(
+    verified, held, followed, fault = await asyncio.gather(
         _verified(world, client, namespace, name, (*wishes(seen), *preflight.wishes(seen))),
         _held(world, name, (*sources.wishes(seen), *measuring.wishes(seen), *preflight.source_wishes(seen))),
+        recovery_view.look(world, client, namespace, name, seen),
+        _fault(world, seen),
     )
-    return replace(seen, verified=verified, held=held | _watched(world, client, namespace, name, standing.wishes(seen)))
+    held |= _watched(world, client, namespace, name, standing.wishes(seen))
+    return replace(seen, verified=verified, held=held, followed=followed, fault=fault)
 
 
 async def _foreign(kube: Kube, namespace: str, names: tuple[str, ...]) -> tuple[Foreign, ...]:
@@ -206,6 +210,14 @@ async def _busy(world: World, job: StreamJob | None, flink: FlinkJob | Unknown |
     if job is None or run is None or not isinstance(flink, FlinkJob) or flink.state != "RUNNING":
         return None
     return await _known(world.flink.busiest(_address(world, job, run.id), run.id))
+
+
+async def _fault(world: World, seen: Observed) -> str:
+    run = seen.job.status.run if seen.job is not None and recovery.wants_fault(seen) else None
+    if seen.job is None or run is None:
+        return ""
+    said = await _known(world.flink.fault(_address(world, seen.job, run.id), run.id))
+    return said if isinstance(said, str) else ""
 
 
 async def _triggers(

@@ -70,5 +70,7 @@ class Measured:
     younger: Mapping[int, Mapping[tuple[str, int], int]] = field(default_factory=dict)
     """Percent of a topic's retention to the first offset of each partition whose record is younger than that; where
     there is none, the offset of the next record. Only of topics that delete by time, and only when it was asked for."""
+    newest_millis: int | None = None
+    """Time of the newest record of all, as the brokers have it; None when there is no record, or nobody asked."""
     offsets: Mapping[int, Mapping[tuple[str, int], int]] = field(default_factory=dict)
     """For each time that was asked for: by topic and partition the offset of the first record of then or later."""

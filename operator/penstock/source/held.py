@@ -21,6 +21,7 @@ class SourceWish:
         watched: the run that is watched, at a slow pace; how old its records are is measured, too. Empty: none is.
         state: URI of the state whose positions are read with it. Which one is of no matter to whether it is the same
             wish: a run's newest state is another one every few seconds.
+        followed: the attempt of a run whose recovery is followed, at a fast pace; only the offsets that there are then.
         times: milliseconds since 1970; for each of them the offsets are asked for, too.
     """
 
@@ -31,6 +32,7 @@ class SourceWish:
     watched: str = ""
     state: str = field(default="", compare=False)
     times: tuple[int, ...] = ()
+    followed: str = ""
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,19 @@ class Kafka:
         )
         return Measured(topics, tuple(name for name in wanted if name not in settings))
 
+    async def bounds(self, names: Iterable[str]) -> Measured:
+        """The offsets that these topics hold and the time of their newest record: few questions, to be asked often."""
+        wanted = sorted(set(names))
+        counts = await self._partitions(wanted) if wanted else {}
+        held = await self._bounds([(name, number) for name in sorted(counts) for number in counts[name]])
+        topics = tuple(
+            Topic(name, tuple(Partition(number, *held[name, number]) for number in counts[name]))
+            for name in sorted(counts)
+        )
+        newest = max((millis for _, millis in (await self._offsets(list(held), _NEWEST)).values()), default=-1)
+        unknown = tuple(name for name in wanted if name not in counts)
+        return Measured(topics, unknown, newest_millis=newest if newest >= 0 else None)
+
     async def offsets_at(self, topics: Sequence[Topic], millis: int) -> dict[_Place, int]:
         """For each partition the offset of its first record of this time or later (milliseconds since 1970).
 

@@ -25,6 +25,8 @@ _TROUBLE = timedelta(seconds=4)
 """How long nobody asks again after a broker did not answer."""
 PACE = timedelta(minutes=5)
 """How long any answer counts for a run that is watched."""
+_FOLLOWED = timedelta(seconds=3)
+"""How long an answer counts for a recovery that is followed, which is looked at each 5 s."""
 
 
 class Measurer:
@@ -40,6 +42,7 @@ class Measurer:
         self._gate = asyncio.Semaphore(_AT_ONCE)
         # Of its own: no start waits behind all the runs that are watched.
         self._slow_gate = asyncio.Semaphore(1)
+        self._follow_gate = asyncio.Semaphore(_AT_ONCE)
         self._running: dict[SourceWish, asyncio.Task[None]] = {}
         self._answers: dict[SourceWish, Held] = {}
 
@@ -61,13 +64,18 @@ class Measurer:
 
     async def _measure(self, wish: SourceWish, job: str, read: Read | None) -> None:
         try:
-            async with self._slow_gate if wish.watched else self._gate:
+            async with self._gate_of(wish):
                 answer = await self._answer(wish, read)
             self._answers = {key: old for key, old in self._answers.items() if answer.at - old.at < _remembered(old)}
             self._answers[wish] = answer
         finally:
             del self._running[wish]
             self._done(wish.namespace, job)
+
+    def _gate_of(self, wish: SourceWish) -> asyncio.Semaphore:
+        if wish.watched:
+            return self._slow_gate
+        return self._follow_gate if wish.followed else self._gate
 
     async def _answer(self, wish: SourceWish, read: Read | None) -> Held:
         try:
@@ -88,6 +96,8 @@ def _counts(held: Held) -> timedelta:
     gone = held.measured is not None and held.positions is None  # the state was taken away: the next one is tried soon
     if held.wish.watched and not gone:
         return PACE
+    if held.wish.followed:
+        return _FOLLOWED
     return _TROUBLE if held.trouble else _KEPT
 
 

@@ -19,7 +19,7 @@ PLURALS = {
 CLUSTER_SCOPED = ("CheckpointStore", "SourceConnection")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def operator_at_rest(kubectl: Callable[..., Any]) -> Iterator[None]:
     """These tests are about the API server alone: an operator that runs would write into their objects meanwhile."""
     operator = ("-n", "penstock-system")

@@ -30,6 +30,14 @@ JOB_STATUS = {
         "time": TIME,
         "reason": "newest",
     },
+    "recovery": {
+        "run": RUN,
+        "cause": "Upgrade",
+        "startedAt": TIME,
+        "phase": "CatchingUp",
+        "text": "CatchingUp 52%, 1m 20s left",
+        "short": "52%, 1m 20s",
+    },
     "latestCheckpoint": {"checkpointId": 93, "completionTime": TIME},
     "intent": {
         "kind": "Stop",
@@ -260,13 +268,14 @@ def test_stream_jobs_are_listed_within_120_columns(kubectl, api):
         "NAME": "flights-per-hour-and-origin",
         "STATE": "Running",
         "VERSION": "3",
-        "PARALLELISM": "1",
         "STARTED FROM": "flights-upgrade-01234567",
+        "RECOVERY": "52%, 1m 20s",
         "READY": "True",
     }
     wide = table(kubectl, "sj", "-n", api.namespace, "-o", "wide")
     assert {name: wide[name] for name in list(wide)[8:]} == {
         "DESIRED": "Running",
+        "PARALLELISM": "1",
         "FLINK": "2.3",
         "STORE": "main",
         "RUN": RUN,

@@ -27,6 +27,7 @@ from penstock.build.account import flink_account
 from penstock.build.context import RunContext
 from penstock.store.layout import Place
 from tests.crash.flink import Flink, Job
+from tests.quick import QUICK
 
 ROOT = Path(__file__).parents[3]
 Kubectl = Callable[..., Any]
@@ -128,7 +129,7 @@ class Real:
             },
         }
         spec = {
-            "flink": {"version": "2.3"},
+            "flink": {"version": "2.3", "configuration": QUICK},
             "job": {"sql": {"script": _SCRIPT}},
             "checkpoints": {"store": "contract", "interval": "2s", "timeout": "20s", "retention": {"numRetained": 2}},
         }

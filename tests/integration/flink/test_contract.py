@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from penstock.flink.answers import busy_millis
+from penstock.flink.progress import Progress, Reading, queries
 from tests.integration.flink.managers import Fake, Manager, Real
 
 pytestmark = pytest.mark.timeout(300)
@@ -74,6 +76,28 @@ def test_how_busy_each_vertex_is(running: Manager):
     known = [each for each in busy if each is not None]
     assert known
     assert all(0 <= each <= 1000 for each in known)
+
+
+def test_when_it_was_begun_and_its_tasks_restarted(running: Manager):
+    _, job = running.ask("GET", "")
+    assert 0 < job["start-time"] <= job["now"]
+    assert job["timestamps"]["RESTARTING"] == 0
+
+
+def test_how_far_each_vertex_has_come(running: Manager):
+    """A source that is no Kafka topic, without watermarks: there is nothing to tell a backlog from."""
+    _, job = running.ask("GET", "")
+    found = Reading()
+    for vertex in job["vertices"]:
+        path = f"vertices/{vertex['id']}"
+        found.take_subtasks(running.ask("GET", path)[1]["subtasks"])
+        for part, take in (("watermarks", found.take_watermarks), ("metrics", partial(found.take, vertex["id"]))):
+            status, told = running.ask("GET", f"{path}/{part}")
+            assert (status, isinstance(told, list)) == (200, True)
+            take(told)
+            assert queries(str(each["id"]) for each in told) == []
+    assert found.progress() == Progress(running_millis=found.progress().running_millis)
+    assert (found.progress().running_millis or -1) >= 0
 
 
 def test_the_checkpoints_of_a_job_that_began_empty(running: Manager):

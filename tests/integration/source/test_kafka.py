@@ -80,6 +80,10 @@ async def test_the_cluster(broker: str) -> None:
     assert cluster.brokers == 1
 
 
+def _offsets(topic: Topic) -> list[tuple[int, int, int]]:
+    return [(each.number, each.earliest, each.latest) for each in topic.partitions]
+
+
 async def test_what_topics_hold(broker: str, make: Make, admin: AdminClient) -> None:
     make("whole", retention_ms="86400000")
     make("cut", {0: 25, 1: COUNT}, retention_ms="7200000", retention_bytes="1073741824")
@@ -88,6 +92,7 @@ async def test_what_topics_hold(broker: str, make: Make, admin: AdminClient) -> 
         found = await kafka.measure(["whole", "cut", "compacted", "gone", "cut"])
         compacted, cut, whole = found.topics
         at = await kafka.offsets_at([cut, whole], millis(40))
+        bounds = await kafka.bounds(["whole", "cut", "gone"])
         late = await kafka.offsets_at([whole], millis(COUNT))
         early = await kafka.offsets_at([cut, whole], millis(-1000))
     assert found.unknown == ("gone",)
@@ -101,6 +106,9 @@ async def test_what_topics_hold(broker: str, make: Make, admin: AdminClient) -> 
         partition_of(1, COUNT, COUNT, None),
         partition_of(2, 0, 0, None),
     )
+    # What is asked for often says the same of the offsets.
+    assert [_offsets(each) for each in bounds.topics] == [_offsets(cut), _offsets(whole)]
+    assert (bounds.unknown, bounds.newest_millis) == (("gone",), millis(COUNT - 1))
     assert (cut.retention_millis, cut.retention_bytes, cut.compacted) == (7_200_000, 1 << 30, False)
     assert (compacted.retention_millis, compacted.cleanup_policy) == (None, {"compact", "delete"})
     assert [at[place] for place in sorted(at)] == [40, COUNT, 0, 40, 40, 0]
@@ -160,6 +168,8 @@ async def test_the_end_of_a_transaction_counts_as_a_record_of_its_own_time(broke
     producer.begin_transaction()
     producer.produce("paid", b"x", timestamp=millis(0))
     producer.commit_transaction(SECONDS)
+    # The end of a transaction is written after the answer that it is committed; the next one waits for it.
+    Producer({"bootstrap.servers": broker, "transactional.id": "paid"}).init_transactions(SECONDS)
     async with Kafka(Access((broker,))) as kafka:
         before = await kafka.measure(["paid"])
         delete(admin, "paid", {0: 1})

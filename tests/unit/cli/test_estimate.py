@@ -101,6 +101,7 @@ def test_it_is_said_for_people(desk: Any) -> None:
     assert told["Capacity"] == (
         "4000.0 records/s (1000.0 records/s arrive, and the busiest subtask is busy for 250 ms of a second)"
     )
+    assert told["Restart"] == "0 s (--restart)"
     assert told["Replay amount"] == "window x rate = 7200000 records"
     assert levers.splitlines()[1].startswith(
         "parallelism 8         2m 13s       4 of 8 subtasks have a partition to read"
@@ -123,6 +124,73 @@ def test_a_capacity_is_of_the_job_as_it_is(desk: Any) -> None:
     """Four of eight subtasks have a partition: a quarter of what the job can read is what one can."""
     told = content(desk(measured(), parallelism=8).run("estimate", "flights", "--capacity", "2000", "-o", "json"))
     assert (told["capacity"], told["readers"], told["capacityFrom"]) == (2000, 4, "--capacity")
+
+
+CAPACITY = {"recordsPerSecond": 6000, "readers": 2, "restartSeconds": 12, "jobVersion": 3, "time": BEFORE}
+MEASURED = "measured in version 3 when it caught up at 2026-01-31T11:00:00Z: 6000 records/s by 2 subtasks"
+BUSY = "1000.0 records/s arrive, and the busiest subtask is busy for 250 ms of a second"
+
+
+@pytest.mark.parametrize(
+    ("known", "busy", "given", "each", "origin"),
+    [
+        (CAPACITY, 250, ["--capacity", "8000"], 2000, "--capacity"),
+        # What was measured is of the subtasks of that time, be there more of them now.
+        (CAPACITY, 250, [], 3000, MEASURED),
+        (CAPACITY, None, [], 3000, MEASURED),
+        (None, 250, [], 1000, BUSY),
+    ],
+)
+def test_the_best_that_is_known_of_the_capacity_is_taken(
+    desk: Any, *, known: dict[str, Any] | None, busy: int | None, given: list[str], each: int, origin: str
+) -> None:
+    made = desk(measured(busy=busy), status=live(capacity=known))
+    told = content(made.run("estimate", "flights", *given, "-o", "json"))
+    assert (told["capacity"], told["capacityFrom"]) == (4 * each, origin)
+
+
+@pytest.mark.parametrize(
+    ("known", "given", "seconds", "said"),
+    [
+        (CAPACITY, [], 12, "12 s (measured in version 3)"),
+        (CAPACITY, ["--restart", "1m"], 60, "60 s (--restart)"),
+        (CAPACITY | {"restartSeconds": None}, [], 30, "30 s (assumed: none was measured yet)"),
+        (None, [], 30, "30 s (assumed: none was measured yet)"),
+    ],
+)
+def test_the_last_restart_that_was_measured_is_taken(
+    desk: Any, known: dict[str, Any] | None, given: list[str], seconds: int, said: str
+) -> None:
+    made = desk(measured(), status=live(capacity=known))
+    assert content(made.run("estimate", "flights", *given, "-o", "json"))["restartSeconds"] == seconds
+    done = desk(measured(), status=live(capacity=known)).run("estimate", "flights", *given)
+    assert f"\nRestart:         {said}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("spec", "given", "said"),
+    [
+        ({}, [], "0 records: no replay is needed, because spec.window declares no window"),
+        ({}, ["--from", "24h"], "0 records: no replay is needed, because spec.window declares no window"),
+        ({"window": "2h"}, [], "0 records: no replay is needed: what is in its windows (2h) is restored"),
+        ({"window": "2h"}, ["--from", "24h"], "window x rate = 7200000 records"),
+    ],
+)
+def test_what_is_read_for_the_first_window(desk: Any, spec: dict[str, Any], given: list[str], said: str) -> None:
+    done = desk(measured(), **spec).run("estimate", "flights", *given)
+    assert f"\nReplay amount:   {said}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("1d", 86_400), ("1d12h", 129_600), ("2d30m", 174_600), ("0d1s", 1), ("36h", 129_600)]
+)
+def test_days_are_hours(desk: Any, given: str, seconds: int) -> None:
+    """The command turns them into what the API takes."""
+    arguments = ["--from", given, "--window", given, "-o", "json"]
+    made = desk(measured(), window="2h")
+    told = content(made.run("estimate", "flights", *arguments))
+    assert told["from"]["time"] == format_time(NOW - timedelta(seconds=seconds + 7200))
+    assert told["whatIf"][0]["after"] == seconds
 
 
 def test_only_the_levers_that_were_named_are_moved(desk: Any) -> None:
@@ -167,6 +235,9 @@ def test_nobody_answers(desk: Any) -> None:
     [
         (["--from", "yesterday"], 2, "is no time"),
         (["--from", "2027-01-01T00:00:00Z"], 1, "it has not come yet"),
+        (["--from", "24h", "--window", "1d1w"], 2, "'1d1w' is not a duration"),
+        (["--from", "24h", "--window", "12h1d"], 2, "'12h1d' is not a duration"),
+        (["--from", "24h", "--window", "d"], 2, "'d' is not a duration"),
         (["--window", "1h"], 2, "--window is about a replay: write --from"),
         (["--parallelism", "0"], 2, "0 is not in the range"),
         (["--capacity", "0"], 2, "0.0 is not in the range"),

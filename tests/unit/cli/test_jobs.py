@@ -102,6 +102,7 @@ def test_restore_takes_a_replay_that_stood_there_away(make: Make) -> None:
     [
         (["--from", "24h"], {"from": "24h"}),
         (["--from", "90m"], {"from": "1h30m"}),
+        (["--from", "7d", "--lookback", "1d12h"], {"from": "168h", "lookback": "36h"}),
         (["--from", "2026-01-31T12:00:00+01:00"], {"from": "2026-01-31T11:00:00Z"}),
         (
             ["--from", "24h", "--to", "2026-01-31T12:00:00Z", "--lookback", "0s", "--on-gap", "Warn"],

@@ -97,6 +97,13 @@ def test_it_fails_when_something_is_missing_or_cannot_be_looked_at(found: Verifi
     assert (status.last_error.reason, str(found) in status.last_error.message) == ("NotWhole", True)
 
 
+def test_it_fails_for_its_version_when_this_flink_cannot_read_it():
+    after = look(imported(), Verification(unreadable="found version 7", version=7))
+    error = after.checkpoints["old"].last_error
+    assert (after.checkpoints["old"].phase, error.reason) == ("Failed", "VersionNotReadable")
+    assert "in version 7, and Flink 2.3 reads 2 to 6" in error.message
+
+
 def test_nobody_knows_is_no_failure():
     found = look(imported(), "the store does not answer")
     assert found.checkpoints["old"].phase == "Pending"

@@ -31,7 +31,7 @@ from tests.unit.builders import (
 from tests.unit.decide.moves import Moves, moves
 
 AGGREGATE, SOURCE = "d" * 32, "e" * 32
-STATEFUL = Verification(files=3, stateful=((AGGREGATE, "GroupAggregate[3]"), (SOURCE, "")))
+STATEFUL = Verification(files=3, version=6, stateful=((AGGREGATE, "GroupAggregate[3]"), (SOURCE, "")))
 UPGRADE: dict[str, Any] = {"parallelism": 2}
 RESTORE: dict[str, Any] = {"startFrom": {"checkpoint": {"name": "before"}}}
 DROPPED = f"graph 3 1\n{AGGREGATE}"
@@ -266,6 +266,7 @@ def test_a_dry_run_is_answered_and_nothing_else_is_done():
     assert results(found) == {
         "State": "Passed",
         "Files": "Passed",
+        "Version": "Passed",
         "Parallelism": "Passed",
         "Sources": "Skipped",
         "Program": "Passed",

@@ -111,7 +111,7 @@ def test_a_start_that_is_carried_out_later_keeps_the_times_of_its_intent():
     assert isinstance(effect, ApplyRun)
     assert (effect.restore_from, StartedFrom.model_validate_json(effect.started_from).replay) == ("", REPLAY)
     assert found.status.started_from.replay == REPLAY
-    assert found.events == ("Starting",)
+    assert found.events == ("Starting", "Recovering")
 
 
 # ---------------------------------------------------------------- refusals

@@ -86,7 +86,7 @@ def test_the_second_step_makes_the_run_and_never_the_permit():
     assert found.status.started_from == began
     assert found.status.latest_checkpoint is None
     assert found.intent == ""
-    assert found.events == ("Starting",)
+    assert found.events == ("Starting", "Recovering")
 
 
 def test_the_run_is_made_of_the_spec_that_was_recorded_not_of_a_newer_one():

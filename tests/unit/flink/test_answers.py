@@ -138,7 +138,14 @@ def test_what_was_restored():
 
 def test_a_program_that_failed_before_there_was_a_job_has_no_checkpoints():
     failed = job("FAILED") | {"name": "(application driver)", "job-type": None}
-    assert parse_job(failed, {}) == FlinkJob("FAILED")
+    found = parse_job(failed, {})
+    assert found == FlinkJob("FAILED", began_millis=found.began_millis, now_millis=found.now_millis)
+
+
+def test_when_it_was_begun_and_its_tasks_restarted():
+    found = parse_job(job() | {"now": 12, "start-time": 5, "timestamps": {"RESTARTING": 9}}, {})
+    assert (found.began_millis, found.restarted_millis, found.now_millis) == (5, 9, 12)
+    assert parse_job({"state": "RUNNING"}, {}).began_millis == 0
 
 
 @pytest.mark.parametrize("state", ["FINISHED", "CANCELED", "FAILED"])

@@ -15,6 +15,7 @@ from penstock.errors import Refused, RetryLater
 from penstock.flink import client as module
 from penstock.flink.answers import Completed, FlinkJob, NotTriggered
 from penstock.flink.client import FlinkRest
+from penstock.flink.progress import Progress
 from tests.unit.builders import RUN
 
 Answer = tuple[int, Any]
@@ -134,6 +135,35 @@ async def test_how_busy_nobody_can_tell(flink, monkeypatch):
     flink.answers[f"{PATH}/vertices/a/subtasks/metrics"] = (200, [1])
     with pytest.raises(RetryLater):
         await flink.rest.busiest(flink.base, RUN)
+
+
+async def test_how_far_the_sources_have_come(flink):
+    names = [f"{subtask}.Source__a.KafkaSourceReader.topic.t.partition.{subtask}.currentOffset" for subtask in (0, 1)]
+    flink.answers = {PATH: (200, JOB | {"vertices": [{"id": "a"}, {"id": "b"}]})}
+    flink.answers |= {
+        f"{PATH}/vertices/a": (200, {"subtasks": [{"status": "RUNNING", "status-duration": {"RUNNING": 70}}]}),
+        f"{PATH}/vertices/b": (200, {"subtasks": [{"status": "RUNNING", "status-duration": {"RUNNING": 50}}]}),
+        f"{PATH}/vertices/b/watermarks": (200, [{"id": "0.currentInputWatermark", "value": "12"}]),
+        f"{PATH}/vertices/a/metrics": (200, [{"id": name, "value": "6"} for name in names]),
+        f"{PATH}/vertices/b/metrics": (200, [{"id": "0.Map.numRecordsIn"}]),
+    }
+    found = await flink.rest.progress(flink.base, RUN)
+    assert found.offsets == {("t", 0): 7, ("t", 1): 7}
+    assert (found.watermark, found.running_millis) == (12, 50)
+    asked = [path for _, path, _ in flink.asked if "get=" in path]
+    assert asked == [f"{PATH}/vertices/a/metrics?get={','.join(names)}"], "only of the source, and all at once"
+
+
+async def test_of_a_job_that_is_not_known_nothing_is_told(flink):
+    assert await flink.rest.progress(flink.base, RUN) == Progress()
+    assert await flink.rest.fault(flink.base, RUN) == ""
+
+
+async def test_why_its_tasks_were_restarted(flink):
+    trace = "a.B: x\nCaused by: org.apache.flink.util.FlinkExpectedException: The TaskExecutor is shutting down."
+    entries = {"exceptionHistory": {"entries": [{"stacktrace": trace}]}}
+    flink.answers = {f"{PATH}/exceptions": (200, entries)}
+    assert await flink.rest.fault(flink.base, RUN) == "FlinkExpectedException: The TaskExecutor is shutting down."
 
 
 async def test_a_cancel(flink):

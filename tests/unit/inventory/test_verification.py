@@ -7,6 +7,7 @@ import pytest
 from penstock.errors import Refused, RetryLater
 from penstock.inventory.verification import verify
 from tests.unit.builders import HOME, PLACE, retained, savepoint, uid
+from tests.unit.flink.metadata import writer
 from tests.unit.inventory.lake import RUNS, Lake, chk, metadata, shared
 
 LOCATION = PLACE.uri(chk(7).rstrip("/"))
@@ -80,6 +81,24 @@ async def test_one_that_cannot_be_read():
     found = await verify(Lake({f"{chk(7)}_metadata": b"nothing"}), LOCATION)
     assert "magic number" in found.unreadable
     assert str(found).startswith("its _metadata cannot be read: byte 0")
+
+
+@pytest.mark.parametrize(
+    ("data", "version"),
+    [
+        (writer.whole(3), 3),
+        (writer.whole(6), 6),
+        (writer.head(7), 7),
+        (writer.head(1), 1),
+        (writer.head(6), None),
+        (b"nothing", None),
+    ],
+    ids=["the oldest", "the newest", "newer", "older", "cut off", "no such file"],
+)
+async def test_the_version_is_known_of_what_is_read_and_of_what_is_not_read_for_it_alone(data, version):
+    found = await verify(Lake({f"{chk(7)}_metadata": data}), LOCATION)
+    assert found.version == version
+    assert found.whole == (version in (3, 6))
 
 
 async def test_one_that_flink_takes_away_meanwhile_is_gone_and_not_broken():

@@ -126,6 +126,15 @@ async def test_a_topic():
     assert found.unknown == ("gone",)
 
 
+async def test_the_bounds_alone_are_asked_for_often(admin):
+    async with Kafka(ACCESS) as kafka:
+        found = await kafka.bounds(["flights", "gone", "flights"])
+        nothing = await kafka.bounds([])
+    assert (found.topics, found.unknown) == ((Topic("flights", (Partition(0, 3, 9),)),), ("gone",))
+    assert (found.newest_millis, nothing) == (1000, module.Measured(()))
+    assert admin.calls == ["open", "topics", *["offsets"] * 3]
+
+
 async def test_nothing_is_asked_of_no_topic(admin):
     assert (await measure()).topics == ()
     assert admin.calls == ["open"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -186,14 +188,34 @@ async def test_a_silent_broker_is_asked_at_the_same_slow_pace(monkeypatch: pytes
     assert broker.asked == [WATCHED]
 
 
-async def test_no_start_waits_behind_runs_that_are_watched():
+@pytest.mark.parametrize(("why", "at_a_time"), [("watched", 1), ("followed", 2)])
+async def test_no_start_waits_behind_runs_that_are_looked_at(why: str, at_a_time: int):
     broker = Broker()
     broker.gate.clear()
     for number in range(9):
-        broker.measurer.ask(SourceWish("team", "kafka", ("flights",), watched=f"{number}"), "flights")
+        wish = replace(SourceWish("team", "kafka", ("flights",)), **{why: f"{number}"})
+        broker.measurer.ask(wish, "flights")
     broker.measurer.ask(WISH, "flights")
     await broker.measurer.wait([WISH], 0.05)
     assert WISH in broker.asked
-    assert len(broker.asked) == 2, "one run at a time"
+    assert len(broker.asked) == 1 + at_a_time
     broker.gate.set()
     await broker.answer()
+
+
+# ---------------------------------------------------------------- a recovery that is followed
+
+FOLLOWED = SourceWish("team", "kafka", ("flights",), followed="run/1")
+
+
+@pytest.mark.parametrize("error", [None, RetryLater("no broker answers")])
+async def test_a_recovery_gets_a_new_answer_at_each_look(error: Exception | None, monkeypatch: pytest.MonkeyPatch):
+    broker = Broker()
+    broker.error = error
+    first = await broker.answer(FOLLOWED)
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=2))
+    assert broker.measurer.ask(FOLLOWED, "flights") is first
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=5))
+    assert await broker.answer(FOLLOWED) is not first
+    assert len(broker.asked) == 2

@@ -13,7 +13,7 @@ from penstock.flink.metadata.model import (
     needed,
 )
 from penstock.flink.metadata.reader import MAGIC, read, scan
-from penstock.flink.metadata.source import MetadataError
+from penstock.flink.metadata.source import MetadataError, UnknownVersionError
 from penstock.flink.metadata.splits import Elements, Place, Splits
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Segment",
     "Splits",
     "Summary",
+    "UnknownVersionError",
     "needed",
     "read",
     "scan",

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from penstock.flink.metadata.handles import Emit, EmitDirectory, Handles
 from penstock.flink.metadata.model import FileReference, MasterState, Metadata, Operator, Properties, Summary
 from penstock.flink.metadata.properties import read_properties
-from penstock.flink.metadata.source import MetadataError, Source
+from penstock.flink.metadata.source import MetadataError, Source, UnknownVersionError
 
 MAGIC = 0x4960672D
 """How every `_metadata` file begins."""
@@ -37,7 +37,8 @@ def read(data: BinaryIO | Iterable[bytes], directory: str) -> Metadata:
             names belong to.
 
     Raises:
-        MetadataError: this is not a whole `_metadata` file of version 3 to 6. What the source itself raises passes.
+        MetadataError: this is not a whole `_metadata` file of version 3 to 6; UnknownVersionError when it is of another
+            one. What the source itself raises passes.
     """
     references: list[FileReference] = []
     directories: dict[str, None] = {}
@@ -91,7 +92,7 @@ class _Reader:
             raise MetadataError(0, f"the magic number {MAGIC:#010x}", f"{magic:#010x}")
         version = source.i32("the version")
         if not _OLDEST <= version <= _NEWEST:
-            raise MetadataError(4, f"a version from {_OLDEST} to {_NEWEST}", f"version {version}")
+            raise UnknownVersionError(4, f"a version from {_OLDEST} to {_NEWEST}", version)
         return version
 
     def _master_state(self) -> MasterState:

@@ -38,6 +38,18 @@ class MetadataError(Refused):
         self.found = found
 
 
+class UnknownVersionError(MetadataError):
+    """The file begins as a `_metadata` file does, in a version that this reader does not know.
+
+    Attributes:
+        version: that version.
+    """
+
+    def __init__(self, offset: int, expected: str, version: int) -> None:
+        super().__init__(offset, expected, f"version {version}")
+        self.version = version
+
+
 class Source:
     """A cursor over the bytes. Every method that reads takes the name of what it reads, for the error."""
 

@@ -64,7 +64,8 @@ class Toy(Operator):
     # ------------------------------------------------------------ what a test asks
 
     def checkpoint(self, name: str) -> Checkpoint:
-        return Checkpoint.model_validate(self.objects[name])
+        found: Checkpoint = self._read(name)
+        return found
 
     def of_source(self, source: str, phase: Phase = Phase.PRESENT) -> list[Checkpoint]:
         return [each for each in self.checkpoints if each.spec.source == source and each.status.phase is phase]

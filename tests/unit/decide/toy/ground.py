@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, Self
 
 from penstock import model
+from penstock.api.checkpoint import Checkpoint
 from penstock.api.replay import Replay
+from penstock.api.streamjob import StreamJob
 from penstock.flink.answers import CheckpointStats, Restored
 from penstock.model import Observed, Revision
 from tests.unit.builders import NOW
 
 
-@dataclass
+@dataclass(frozen=True)
 class File:
     """One object of the store; a `_metadata` carries Flink's number and the value of the job's state."""
 
@@ -104,6 +106,13 @@ class Ground:
         """The first offset that the broker still holds; every state goes on at 100."""
         self._next = 0
         self._version = 0
+        self._parsed: dict[str, tuple[str, Any]] = {}
+        """Each object with the resourceVersion that it was read from: reading a model is what takes the time here."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = object.__new__(type(self))
+        made.__dict__ = {name: _copied(value) for name, value in self.__dict__.items()}
+        return made
 
     def _number(self) -> int:
         self._next += 1
@@ -113,6 +122,31 @@ class Ground:
         self._version += 1
         manifest["metadata"]["resourceVersion"] = str(self._version)
         self.objects[name] = manifest
+
+    def _read(self, name: str) -> Any:
+        """The object as the operator reads it. Nothing changes without a new resourceVersion."""
+        stored = self.objects[name]
+        version = stored["metadata"]["resourceVersion"]
+        known = self._parsed.get(name)
+        if known is None or known[0] != version:
+            kind = Checkpoint if name else StreamJob
+            known = self._parsed[name] = version, kind.model_validate(stored)
+        return known[1]
+
+
+def _copied(value: Any) -> Any:
+    """A copy of what can change; what is frozen is shared, for `copy.deepcopy` of all of it takes long."""
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_copied(each) for each in value]
+    if isinstance(value, set):
+        return set(value)
+    if is_dataclass(value) and not value.__dataclass_params__.frozen:
+        made = object.__new__(type(value))
+        made.__dict__ = _copied(value.__dict__)
+        return made
+    return value
 
 
 def loaded(observed: Observed, name: str) -> Any:

@@ -31,12 +31,11 @@ class KubernetesSide(FlinkSide):
 
     @property
     def job(self) -> StreamJob | None:
-        stored = self.objects.get("")
-        return StreamJob.model_validate(stored) if stored else None
+        return self._read("") if "" in self.objects else None
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
-        return [Checkpoint.model_validate(each) for name, each in self.objects.items() if name]
+        return [self._read(name) for name in self.objects if name]
 
     @property
     def status(self) -> Any:
@@ -190,6 +189,8 @@ class KubernetesSide(FlinkSide):
 
     def _try_programs(self) -> None:
         """Pods of preflights come to their end."""
+        if all(pod.ended for pod in self.programs.values()):
+            return
         width = self.job.spec.parallelism if self.job is not None else 0
         answer = {DROPS: "graph 3 1\n" + "d" * 32, NO_GRAPH: "failed\nno such table"}.get(width, builders.FITS)
         for id_, pod in self.programs.items():

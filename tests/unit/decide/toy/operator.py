@@ -9,7 +9,7 @@ from typing import Any
 from penstock import model
 from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint, Source
-from penstock.decide import decide, sources, standing
+from penstock.decide import decide, forecast, sources, standing
 from penstock.decide.needs import needs, needs_in_store
 from penstock.errors import PenstockError, Refused, RetryLater, Stale
 from penstock.model import Decision, Observed
@@ -71,13 +71,12 @@ class Operator(KubernetesSide):
             for effect in step.effects:
                 if problem := objection(observed, effect):
                     self.violations.append(problem)
-                self.trace.append(f"{self.now:%H:%M:%S} {name or 'job'}: {effect}"[:240])
+                self._tell(f"{name or 'job'}: {type(effect).__name__}{_short(vars(effect))}")
                 if self.store_down and isinstance(effect, _IN_STORE):
                     raise RetryLater("the store does not answer")
                 getattr(self, f"_do_{type(effect).__name__}")(observed, effect)
                 self._count()
             if step.status is not None:
-                self.trace.append(f"{self.now:%H:%M:%S} {name or 'job'} status: {_short(step.status)}")
                 self._write_status(observed, name, step.status)
                 self._count()
         except Stale:
@@ -89,6 +88,10 @@ class Operator(KubernetesSide):
             known = status.last_error
             if known is None or known.message != str(error):
                 self._write_status(observed, name, type(status).model_validate(dump(status) | {"lastError": failed}))
+
+    def _tell(self, what: str) -> None:
+        at = self.now
+        self.trace.append(f"{at.hour:02}:{at.minute:02}:{at.second:02} {what}")
 
     def _count(self) -> None:
         self.operations += 1
@@ -102,8 +105,11 @@ class Operator(KubernetesSide):
             raise Refused("not found", "NotFound", 404)
         if stored["metadata"]["resourceVersion"] != loaded(observed, name).metadata.resource_version:
             raise Stale("conflict")
-        if stored.get("status") != dump(status):
-            self._put(name, stored | {"status": dump(status)})
+        told, before = dump(status), stored["status"]
+        if before != told:
+            changed = {key: told.get(key) for key in (*told, *before) if told.get(key) != before.get(key)}
+            self._tell(f"{name or 'job'} status: {_short(changed)}")
+            self._put(name, stored | {"status": told})
 
     def observe(self) -> Observed:
         job, checkpoints = self.job, tuple(self.checkpoints)
@@ -141,11 +147,15 @@ class Operator(KubernetesSide):
 
     def _held(self, seen: Observed) -> dict[SourceWish, Held]:
         """The broker answers at once, if at all."""
-        asked = (*sources.wishes(seen), *standing.wishes(seen))
+        asked = (*sources.wishes(seen), *standing.wishes(seen), *forecast.wishes(seen))
         if self.broker_down:
             return {wish: Held(wish, self.now, trouble="no broker answers") for wish in asked}
         measured = Measured((Topic("flights", (Partition(0, self.earliest, 10_000),), 3_600_000),))
-        return {wish: Held(wish, self.now, measured, POSITIONS) for wish in asked}
+        place = {("flights", 0): self.earliest}
+        return {
+            wish: Held(wish, self.now, replace(measured, offsets=dict.fromkeys(wish.times, place)), POSITIONS)
+            for wish in asked
+        }
 
 
 def _directory(checkpoint: Checkpoint) -> str | None:
@@ -153,6 +163,7 @@ def _directory(checkpoint: Checkpoint) -> str | None:
     return status.location if checkpoint.spec.source is Source.RETAINED else status.target_directory
 
 
-def _short(status: Any) -> str:
-    told = {key: value for key, value in dump(status).items() if key not in ("conditions", "latestCheckpoint")}
-    return str(told)[:300]
+def _short(fields: dict[str, Any]) -> str:
+    """Without what is long and of no help."""
+    told = {key: value for key, value in fields.items() if key not in ("spec", "conditions", "latestCheckpoint")}
+    return str(told)[:240]
