@@ -106,7 +106,7 @@ class Lab:
         self.kubectl("patch", "streamjob", name, "--type=merge", "-p", json.dumps({"spec": spec}))
 
     def until(self, what: str, ask: Callable[[], Any], seconds: float = 180, every: float = 0.5) -> Any:
-        """Wait until something is so; the answer. Fails with what was waited for, and the job's status."""
+        """Wait until something is so; the answer. Fails with what was waited for, and what there is."""
         deadline = time.monotonic() + seconds
         while True:
             answer = ask()
@@ -114,10 +114,16 @@ class Lab:
                 self.say(what)
                 return answer
             if time.monotonic() > deadline:
-                pods = self.kubectl("get", "pods,streamjobs,checkpoints", "-o", "wide")
-                told = json.dumps(self.job(), indent=1)
-                raise AssertionError(f"waited {seconds} s in vain: {what}\n{pods}\n{told}")
+                raise AssertionError(f"waited {seconds} s in vain: {what}\n{self.describe()}")
             time.sleep(every)
+
+    def describe(self) -> str:
+        """What there is in the lab, for whoever looks for the cause of a failure."""
+        tables = [self.kubectl("get", kinds, "-o", "wide") for kinds in ("pods,streamjobs", "checkpoints")]
+        warned = self.kubectl("get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp")
+        statuses = {each["metadata"]["name"]: each.get("status") for each in self.items("streamjobs")}
+        told = json.dumps(statuses, indent=1)
+        return "\n".join((tables[0], "\n".join(warned.splitlines()[-20:]), tables[1], told))
 
     def runs(self, name: str = "flights") -> dict[str, Any] | None:
         """The status when the job runs as its spec asks, confirmed by Flink."""
