@@ -20,13 +20,14 @@ from demo import data  # noqa: E402
 NAMESPACE = "-".join(filter(None, ("penstock-e2e", os.environ.get("PYTEST_XDIST_WORKER"))))
 
 
-LONG = "test_flights.py"
-"""It takes longest, by the clock and not by work: beside the others it must not be the last one."""
+LONG = ("test_flights.py", "test_states.py", "test_replay.py", "test_behaviours.py")
+"""What takes longest goes first, the longest of all at the head: the last file is then a short one, and no worker waits
+long for the other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest first."""
-    items.sort(key=lambda item: item.path.name != LONG)
+    """The long ones first, the others as they come."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")
