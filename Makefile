@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):$(CACHE)/bin:$(CACHE)/uv/bin
 RUN := PYTHONPATH=operator:. $(BIN)/python
 TIMES := --durations=25 --durations-min=10
-TWO := -n 2 --dist loadfile --no-loadscope-reorder
+ALONE := -m "alone and not exhaustive"
+TWO := -m "not alone" -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## Print this help
@@ -24,8 +25,8 @@ test: check cluster ## Run every test, end-to-end ones included, on the built-in
 	@$(PYTHON) tests/prepare.py
 	@status=0; \
 	$(BIN)/pytest $(TIMES) tests/integration tests/crash || status=1; \
-	$(BIN)/pytest $(TIMES) $(TWO) -m "not alone" tests/e2e || status=1; \
-	$(BIN)/pytest $(TIMES) -m alone tests/e2e || status=1; \
+	$(BIN)/pytest $(TIMES) $(TWO) tests/e2e || status=1; \
+	$(BIN)/pytest $(TIMES) $(ALONE) tests/e2e || status=1; \
 	exit $$status
 
 .PHONY: check
@@ -44,7 +45,7 @@ cluster: ## Start the test cluster (a real Kubernetes without Docker) and load t
 .PHONY: e2e
 e2e: $(VENV)/.ready cluster ## Run the end-to-end tests only
 	@$(PYTHON) tests/prepare.py
-	@status=0; $(BIN)/pytest $(TWO) -m "not alone" tests/e2e || status=1; $(BIN)/pytest -m alone tests/e2e || status=1; exit $$status
+	@status=0; $(BIN)/pytest $(TWO) tests/e2e || status=1; $(BIN)/pytest $(ALONE) tests/e2e || status=1; exit $$status
 
 .PHONY: replay
 replay: $(VENV)/.ready cluster ## Prove restores and replays on real Kafka and Flink: a line for each scenario

@@ -2,14 +2,13 @@
 
 `tests/crash` kills it at every effect before a Flink that is a fake. Here Flink's own history, the end of its job and
 the bucket say what came of it: one savepoint for each Checkpoint, and nothing that no Checkpoint names. What is asked
-for is killed at each of its effects in a row, and the savepoint at Flink's answer alone, too. With the variable
-PENSTOCK_REAL_CRASHES=all each effect of a savepoint and of a deletion is killed alone in each way as well, and the stop
-at Flink's answer alone; that takes some minutes more.
+for is killed at each of its effects in a row, and the savepoint at Flink's answer alone, too. The test that is marked
+`exhaustive` kills each effect of a savepoint and of a deletion alone in each way, and the stop at Flink's answer alone;
+that takes some minutes, and `make test` leaves it out.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(4000)]
 
 NAME = "victim"
-ALL = os.environ.get("PENSTOCK_REAL_CRASHES") == "all"
 _ITS_OWN = ("checkpoints/learned", "s3", "flink")
 
 
@@ -216,7 +214,7 @@ def test_a_stop_when_the_operator_dies_at_each_effect(scene: Scene, way: Way) ->
     scene.stop(at_each(way))
 
 
-@pytest.mark.skipif(not ALL, reason="PENSTOCK_REAL_CRASHES=all kills at every effect alone")
+@pytest.mark.exhaustive
 def test_every_effect_alone(scene: Scene) -> None:
     scene.start()
     scene.savepoint("learned", nowhere)
