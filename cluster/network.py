@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from cluster.cache import write_atomic
-from cluster.settings import BRIDGE, GATEWAY, NAME, POD_CIDR, SERVICE_CIDR, ClusterError, Paths
+from cluster.settings import BRIDGE, BRIDGE_MAC, GATEWAY, NAME, POD_CIDR, SERVICE_CIDR, ClusterError, Paths
 from cluster.shell import attempt, run
 
 SYSCTL = Path("/proc/sys")
@@ -76,6 +76,9 @@ def up() -> None:
     """
     if attempt(["ip", "link", "show", BRIDGE]) is None:
         run(["ip", "link", "add", BRIDGE, "type", "bridge"])
+    # Its own, and not that of the port with the lowest one: a pod that goes would change it, and the others would look
+    # for their gateway (name server, Services) at the old address for up to 40 s.
+    run(["ip", "link", "set", BRIDGE, "address", BRIDGE_MAC])
     run(["ip", "addr", "replace", f"{GATEWAY}/{POD_CIDR.split('/')[1]}", "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
     # Declared, emptied and declared again in one transaction: the same after any number of calls.

@@ -16,6 +16,8 @@ BRIDGE = "penstock0"
 # One /23 that neither Docker, kind nor kubeadm uses by default: pods in its first half, services in its second.
 POD_CIDR = "10.85.0.0/24"
 GATEWAY = "10.85.0.1"
+BRIDGE_MAC = "0a:58:0a:55:00:01"
+"""Locally administered; the last four bytes are the gateway's address, as CNI plugins name theirs."""
 SERVICE_CIDR = "10.85.1.0/24"
 KUBERNETES_SERVICE = "10.85.1.1"
 CLUSTER_DOMAIN = "cluster.local"

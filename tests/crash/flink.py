@@ -341,8 +341,10 @@ def _detail(job: Job, rest: list[str]) -> Answer:
     if rest[0] == "vertices" and len(rest) == 2:
         running = {"subtask": 0, "status": "RUNNING", "status-duration": {"RUNNING": _now() - job.began_millis}}
         return 200, {"id": rest[1], "subtasks": [running]}
-    if rest[0] == "vertices" and rest[2:] in (["metrics"], ["watermarks"]):
-        return 200, []  # of a source that is no Kafka topic, without watermarks
+    if rest[0] == "vertices" and rest[2:] == ["watermarks"]:
+        return 200, []
+    if rest[0] == "vertices" and rest[2:] == ["metrics"]:  # of a source that is no Kafka topic, ten records a second
+        return 200, [{"id": "0.numRecordsOut", "value": str((_now() - job.began_millis) // 100)}]
     if rest[0] == "vertices" and rest[2:] == ["subtasks", "metrics"]:
         return 200, [{"id": "busyTimeMsPerSecond", "max": 12.0}]
     return _error(404, "Not found")

@@ -6,6 +6,7 @@ The same tests run against both. Where they pass on both, the fake answers as Fl
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -13,11 +14,14 @@ from typing import Any
 import pytest
 
 from penstock.flink.answers import busy_millis
+from penstock.flink.client import FETCH_SECONDS
 from penstock.flink.progress import Progress, Reading, queries
 from tests.integration.flink.managers import Fake, Manager, Real
 
 pytestmark = pytest.mark.timeout(300)
 Side = Fake | Real
+_RECORDS = "0.numRecordsOut"
+"""A metric of a source's first subtask."""
 
 
 @pytest.fixture(scope="module", params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
@@ -98,6 +102,21 @@ def test_how_far_each_vertex_has_come(running: Manager):
             assert queries(str(each["id"]) for each in told) == []
     assert found.progress() == Progress(running_millis=found.progress().running_millis)
     assert (found.progress().running_millis or -1) >= 0
+
+
+def test_figures_are_of_now_so_long_after_they_were_asked_for(running: Manager):
+    """Ten records a second: what was fetched when somebody asked last, seconds ago, would be further behind."""
+    _, job = running.ask("GET", "")
+    metrics = f"vertices/{job['vertices'][0]['id']}/metrics"
+    running.until(metrics, lambda status, told: status == 200 and _RECORDS in {each["id"] for each in told})
+    figures = []
+    for quiet in (5.0, 1.5):
+        time.sleep(quiet)
+        running.ask("GET", "")
+        time.sleep(FETCH_SECONDS)
+        [told] = running.ask("GET", f"{metrics}?get={_RECORDS}")[1]
+        figures.append(int(told["value"]))
+    assert 0 < figures[1] - figures[0] < 40, figures
 
 
 def test_the_checkpoints_of_a_job_that_began_empty(running: Manager):

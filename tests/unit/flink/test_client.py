@@ -137,7 +137,8 @@ async def test_how_busy_nobody_can_tell(flink, monkeypatch):
         await flink.rest.busiest(flink.base, RUN)
 
 
-async def test_how_far_the_sources_have_come(flink):
+async def test_how_far_the_sources_have_come(flink, monkeypatch):
+    monkeypatch.setattr(module, "FETCH_SECONDS", 0)
     names = [f"{subtask}.Source__a.KafkaSourceReader.topic.t.partition.{subtask}.currentOffset" for subtask in (0, 1)]
     flink.answers = {PATH: (200, JOB | {"vertices": [{"id": "a"}, {"id": "b"}]})}
     flink.answers |= {
@@ -152,6 +153,23 @@ async def test_how_far_the_sources_have_come(flink):
     assert (found.watermark, found.running_millis) == (12, 50)
     asked = [path for _, path, _ in flink.asked if "get=" in path]
     assert asked == [f"{PATH}/vertices/a/metrics?get={','.join(names)}"], "only of the source, and all at once"
+
+
+async def test_what_is_told_is_what_was_fetched_for_it(flink, monkeypatch):
+    """Flink answers with what it had, and begins to fetch: without a pause each look was as old as the one before."""
+    monkeypatch.setattr(module, "FETCH_SECONDS", 0.2)
+    name = "0.Source__a.KafkaSourceReader.topic.t.partition.0.currentOffset"
+    told = {"now": "41", "fetched": "6"}
+
+    async def job(_: web.Request) -> web.StreamResponse:
+        asyncio.get_running_loop().call_later(0.1, told.update, {"fetched": told["now"]})
+        return web.json_response(JOB | {"vertices": [{"id": "a"}]})
+
+    async def metrics(_: web.Request) -> web.StreamResponse:
+        return web.json_response([{"id": name, "value": told["fetched"]}])
+
+    flink.answers = {PATH: job, f"{PATH}/vertices/a/metrics": metrics}
+    assert (await flink.rest.progress(flink.base, RUN)).offsets == {("t", 0): 42}
 
 
 async def test_of_a_job_that_is_not_known_nothing_is_told(flink):
