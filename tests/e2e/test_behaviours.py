@@ -208,6 +208,8 @@ def test_stopping_without_a_savepoint_keeps_the_newest_checkpoint(counter: Lab) 
 def test_deleting_the_job_with_its_checkpoints_leaves_only_what_says_retain_or_is_pinned(counter: Lab) -> None:
     lab = counter
     take(lab, "kept", deletionPolicy="Retain")
+    # It is the third one: what the policy says of a deleted object does not keep the oldest.
+    lab.until("the oldest is Cleared", lambda: phase(lab, "three") == "Cleared")
     directory = lab.directory("counter")
     before = set(lab.keys(directory))
     lab.kubectl("delete", "streamjob", "counter", "--timeout=100s", seconds=110)

@@ -112,7 +112,8 @@ def reader(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Reader]:
     made.saved()
     yield made
     lab.kubectl("delete", "streamjob", NAME, "--ignore-not-found", "--timeout=100s", seconds=110)
-    lab.kubectl("delete", "checkpoints", "--all", "--timeout=100s", seconds=110)
+    own = [each["metadata"]["name"] for each in lab.checkpoints(NAME)]
+    lab.kubectl("delete", "checkpoints", *own, "--timeout=100s", seconds=110)
     lab.kubectl("delete", "sourceconnection", CONNECTION, "--ignore-not-found", "--timeout=30s")
     made._in_pod("remove", TOPIC)
 

@@ -139,7 +139,7 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
     keeps = checkpoint.spec.keeps_data or draft.observed.namespace_terminating
     keeps = keeps or _is_flinks(draft, checkpoint)
     if keeps or (status.target_directory is None and not _is_retained(checkpoint)):
-        if keeps and status.location:
+        if keeps and status.location and status.phase is not Phase.CLEARED:
             draft.say("Normal", "Retained", f"its data stays at {status.location}", checkpoint)
         draft.act(SetFinalizer("Checkpoint", name, present=False), name)
         return

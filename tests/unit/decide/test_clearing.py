@@ -215,6 +215,13 @@ def deleted(status: dict[str, Any] | None = None, phase: str | None = "Present",
 LET_GO = SetFinalizer("Checkpoint", "old", present=False)
 
 
+def test_of_one_whose_data_is_gone_nobody_says_that_it_stays():
+    gone = {"location": savepoint(1), "target_directory": target(1)}
+    found = deleted(gone, "Cleared", deletionPolicy="Retain")
+    assert (found.effects, found.events) == ((LET_GO,), ())
+    assert deleted(gone, deletionPolicy="Retain").events == ("Retained",)
+
+
 def test_the_intent_comes_before_the_data_and_the_data_before_the_finalizer():
     first = deleted()
     assert (first.effects, first.wake) == ((), 0)
