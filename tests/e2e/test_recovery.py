@@ -150,14 +150,17 @@ def _percent(returner: Returner, begun: str) -> int:
 def test_an_arrival_above_the_capacity_is_said_and_parallelism_mends_it(returner: Returner, figures: Figures) -> None:
     lab = returner.lab
     slow = {"job": {"sql": {"script": script(lab, 6000)}}}
-    with returner.rate(3000):
+    # Machines differ: it arrives as fast as one subtask was last seen to read what costs about half as much.
+    known = next(each["recordsPerSecond"] for each in lab.job(NAME)["capacities"] if each["readers"] == 1)
+    rate = round(0.85 * known)
+    with returner.rate(rate):
         again(returner, "slow", parallelism=1, **slow)
         never = lab.until(
             "it never catches up", lambda: "never" in (told := returner.recovery()).get("outlook", "") and told, 240
         )
         assert never["text"].endswith(", never"), never
         assert "estimatedCompletion" not in never
-        assert 2500 < never["arrivalPerSecond"] < 3500
+        assert 0.8 * rate < never["arrivalPerSecond"] < 1.2 * rate
         assert never["recordsPerSecond"] < never["arrivalPerSecond"]
         lab.patch({"parallelism": 2, "startFrom": {"latest": {}, "replay": None}}, NAME)
         lab.until("the upgrade comes back", lambda: returner.recovery()["cause"] == "Upgrade", 240)
