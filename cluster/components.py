@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+_GO = {"GOGC": "400"}
+"""The garbage collector of Go takes a quarter of these programs' time otherwise; memory is not short."""
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
@@ -42,7 +44,7 @@ class Component:
     ready: Callable[[], bool]
     deadline: float = 60.0
     grace: float = 5.0
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=lambda: dict(_GO))
 
 
 def _command(paths: Paths, name: str, flags: Mapping[str, object]) -> tuple[str, ...]:

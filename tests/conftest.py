@@ -83,6 +83,32 @@ def kubectl(kubeconfig: str) -> Kubectl:
     return run
 
 
+_OPERATOR = ("-n", "penstock-system")
+
+
+def _scale(kubectl: Kubectl, replicas: int) -> None:
+    kubectl(*_OPERATOR, "scale", "deployment/penstock", f"--replicas={replicas}")
+
+
+@pytest.fixture(scope="session")
+def operator_at_rest(kubectl: Kubectl) -> None:
+    """No installed operator works: for tests of the API server alone, or that bring an operator of their own.
+
+    It stays at rest: whoever needs it has it work again. Tests of both kinds are not run side by side.
+    """
+    if kubectl(*_OPERATOR, "get", "deployment", "penstock", "--ignore-not-found", "-o", "name").stdout.strip():
+        _scale(kubectl, 0)
+        selector = ("-l", "app.kubernetes.io/name=penstock")
+        kubectl(*_OPERATOR, "wait", "pod", *selector, "--for=delete", "--timeout=40s")
+
+
+@pytest.fixture(scope="session")
+def operator_at_work(kubectl: Kubectl) -> None:
+    """The installed operator works."""
+    _scale(kubectl, 1)
+    kubectl(*_OPERATOR, "rollout", "status", "deployment/penstock", "--timeout=60s", seconds=70)
+
+
 @pytest.fixture(scope="session")
 def crds(kubectl: Kubectl) -> None:
     """Our kinds, as they lie in crds/."""

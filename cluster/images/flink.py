@@ -11,6 +11,7 @@ from cluster.cache import digest
 from cluster.images import debian, jars
 from cluster.images.archive import Image
 from cluster.images.layer import Layer, copy, layer
+from cluster.images.sharing import shared_classes
 from cluster.say import step
 from cluster.settings import FLINK_VERSION, PACKAGE, Paths
 from cluster.shell import run
@@ -78,11 +79,12 @@ def _distribution(paths: Paths) -> Layer:
         (home / "usrlib").mkdir()
         copy(tree, "docker-entrypoint.sh", ENTRYPOINT, 0o755)
 
-    def owner(name: str) -> tuple[int, int]:
-        return (FLINK_UID, FLINK_UID) if name.startswith("opt/flink") else (0, 0)
-
     key = digest(RECIPE, REQUIREMENTS.read_bytes(), ENTRYPOINT.read_bytes(), jars.key("flink-opt"))
-    return layer(paths, "flink", key, fill, owner)
+    return layer(paths, "flink", key, fill, _owner)
+
+
+def _owner(name: str) -> tuple[int, int]:
+    return (FLINK_UID, FLINK_UID) if name.startswith("opt/flink") else (0, 0)
 
 
 def _image(name: str, layers: tuple[Layer, ...]) -> Image:
@@ -107,7 +109,7 @@ def flink(paths: Paths) -> Image:
 
 
 def flink_demo(paths: Paths) -> Image:
-    """Flink with what the demo's SQL needs: the S3 plugin, SqlDriver's jar, the Kafka connector."""
+    """Flink with what the demo's SQL needs (S3 plugin, SqlDriver's jar, Kafka connector), its classes shared."""
 
     def fill(tree: Path) -> None:
         for jar in jars.fetch(paths, "demo-plugins"):
@@ -117,13 +119,9 @@ def flink_demo(paths: Paths) -> Image:
         for jar in jars.fetch(paths, "demo-lib"):
             copy(tree, f"opt/flink/lib/{jar.name}", jar)
 
-    def owner(name: str) -> tuple[int, int]:
-        return (FLINK_UID, FLINK_UID) if name.startswith("opt/flink") else (0, 0)
-
     key = digest("1", jars.key("demo-plugins"), jars.key("demo-lib"))
-    extra = layer(paths, "flink-demo", key, fill, owner)
-    plain = flink(paths)
-    return _image(f"penstock.dev/flink-demo:{FLINK_VERSION}", (*plain.layers, extra))
+    whole = (*flink(paths).layers, layer(paths, "flink-demo", key, fill, _owner))
+    return _image(f"penstock.dev/flink-demo:{FLINK_VERSION}", (*whole, shared_classes(paths, whole, _owner)))
 
 
 def flink_next(paths: Paths) -> Image:

@@ -20,14 +20,17 @@ from demo import data  # noqa: E402
 NAMESPACE = "-".join(filter(None, ("penstock-e2e", os.environ.get("PYTEST_XDIST_WORKER"))))
 
 
-LONG = ("test_flights.py", "test_states.py", "test_replay.py", "test_behaviours.py")
+LONG = ("test_crashes.py", "test_flights.py", "test_states.py", "test_replay.py", "test_behaviours.py")
 """What takes longest goes first, the longest of all at the head: the last file is then a short one, and no worker waits
 long for the other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, the others as they come."""
+    """The long ones first, the others as they come; the operator works, but for tests that bring their own."""
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("rest") is None:
+            item.fixturenames.insert(0, "operator_at_work")
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import boto3
 
 from demo import check, data, oracle
 from demo.topic import Record
+from tests.direct import Direct
 
 ROOT = Path(__file__).parents[2]
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
@@ -27,9 +28,12 @@ class Lab:
 
     def __init__(self, kubectl: Kubectl, namespace: str, kubeconfig: str) -> None:
         self._kubectl = kubectl
+        self._direct = Direct(kubeconfig)
         self.kubeconfig = kubeconfig
         self.namespace = namespace
         self._began = time.monotonic()
+        self._stores: dict[str, Any] = {}
+        """Clients of the S3 server, by its pod's address: to make one takes longer than to ask."""
 
     def say(self, text: str) -> None:
         """A line for whoever reads the test's output, with the seconds since the lab was opened."""
@@ -85,12 +89,11 @@ class Lab:
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """An object, {} when there is none."""
-        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
-        return dict(json.loads(text)) if text.strip() else {}
+        return self._direct.get(kind, self.namespace, name)
 
-    def items(self, kind: str, *arguments: str) -> list[dict[str, Any]]:
-        """Objects of a kind."""
-        return list(json.loads(self.kubectl("get", kind, *arguments, "-o", "json"))["items"])
+    def items(self, kinds: str, *, labels: str = "", fields: str = "", namespace: str = "") -> list[dict[str, Any]]:
+        """Objects of a kind, or of several with commas between them."""
+        return self._direct.items(kinds, namespace or self.namespace, labels=labels, fields=fields)
 
     def checkpoints(self, job: str = "flights", source: str = "") -> list[dict[str, Any]]:
         """The job's Checkpoints, or those of one source only. The namespace holds those of other tests, too."""
@@ -125,14 +128,29 @@ class Lab:
         told = json.dumps(statuses, indent=1)
         return "\n".join((tables[0], "\n".join(warned.splitlines()[-20:]), tables[1], told))
 
+    def present(self, name: str) -> dict[str, Any] | None:
+        """The status of a Checkpoint when it is Present; fails at once when it can become so no more."""
+        status = dict(self.get("checkpoint", name).get("status") or {})
+        assert status.get("phase") not in ("Failed", "Timeout", "Cleared"), f"{name} will not be Present: {status}"
+        return status if status.get("phase") == "Present" else None
+
+    def take(self, name: str, job: str, seconds: float = 180, **spec: Any) -> dict[str, Any]:
+        """Ask for a Checkpoint as `kubectl apply` does, and wait until it is Present; its status."""
+        kind = {"apiVersion": "penstock.dev/v1alpha1", "kind": "Checkpoint"}
+        self.create(kind | {"metadata": {"name": name}, "spec": {"jobRef": {"name": job}, **spec}})
+        return dict(self.until(f"{name} is Present", lambda: self.present(name), seconds, every=0.2))
+
     def runs(self, name: str = "flights") -> dict[str, Any] | None:
-        """The status when the job runs as its spec asks, confirmed by Flink."""
+        """The status when the job runs as its spec asks, confirmed by Flink; fails at once when it has failed."""
         found = self.get("streamjob", name)
         status = found.get("status") or {}
         fresh = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
         told = {each["type"]: each["status"] for each in status.get("conditions", [])}
         # A change that the operator still looks at is under way, though the job is as it should be.
-        ready = told.get("Ready") == "True" and told.get("Reconciling") != "True"
+        moving = told.get("Reconciling") == "True"
+        ready = told.get("Ready") == "True" and not moving
+        over = fresh and not moving and told.get("Ready") == "False" and status.get("state") == "Failed"
+        assert not over, f"{name} will not run: {json.dumps(status, indent=1)}"
         return status if fresh and ready and status.get("state") == "Running" else None
 
     def completes(self, after: int, name: str = "flights") -> bool:
@@ -160,7 +178,7 @@ class Lab:
 
     def pods(self, component: str, name: str = "flights") -> list[dict[str, Any]]:
         """The live pods of a component of a StreamJob."""
-        items = self.items("pods", "-l", f"penstock.dev/component={component},penstock.dev/job={name}")
+        items = self.items("pods", labels=f"penstock.dev/component={component},penstock.dev/job={name}")
         return [each for each in items if each["status"].get("phase") in ("Pending", "Running")]
 
     def kill(self, component: str, name: str = "flights") -> None:
@@ -192,14 +210,17 @@ class Lab:
 
     def s3(self) -> Any:
         """A client of the lab's S3 server, straight to its pod."""
-        pod = self.items("pods", "-l", "app.kubernetes.io/name=versitygw")[0]
-        return boto3.client(
-            "s3",
-            endpoint_url=f"http://{pod['status']['podIP']}:7070",
-            aws_access_key_id=self.namespace,
-            aws_secret_access_key=f"{self.namespace}-secret",
-            region_name="us-east-1",
-        )
+        pod = self.items("pods", labels="app.kubernetes.io/name=versitygw")[0]
+        address = str(pod["status"]["podIP"])
+        if address not in self._stores:
+            self._stores[address] = boto3.client(
+                "s3",
+                endpoint_url=f"http://{address}:7070",
+                aws_access_key_id=self.namespace,
+                aws_secret_access_key=f"{self.namespace}-secret",
+                region_name="us-east-1",
+            )
+        return self._stores[address]
 
     def keys(self, prefix: str = "") -> dict[str, int]:
         """Keys below a prefix of the bucket, with their sizes."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.quick import QUICK
+from tests.quick import QUICK, SCRIPTS_TOO
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -38,6 +38,7 @@ def stream_job(lab: Lab, name: str, script: str, **spec: Any) -> dict[str, Any]:
             "checkpoints": checkpoints,
             "jobManager": {"resources": resources},
             "taskManager": {"resources": resources | {"limits": {"memory": "1400Mi"}}},
+            "podTemplate": SCRIPTS_TOO,
             **spec,
         },
     }
@@ -56,12 +57,6 @@ def phase(lab: Lab, name: str) -> str:
     return str((lab.get("checkpoint", name).get("status") or {}).get("phase"))
 
 
-def take(lab: Lab, name: str, **spec: Any) -> dict[str, Any]:
-    lab.create(checkpoint(name, **spec))
-    lab.until(f"{name} is Present", lambda: phase(lab, name) == "Present")
-    return dict(lab.get("checkpoint", name)["status"])
-
-
 @pytest.fixture(scope="module")
 def counter(lab: Lab) -> Lab:
     """A running job. Its first Checkpoint was asked for while it was still starting."""
@@ -69,7 +64,7 @@ def counter(lab: Lab) -> Lab:
     lab.create(stream_job(lab, "counter", ENDLESS, onDelete={"checkpoints": "Delete"}))
     lab.create(checkpoint("one", description="asked for while the job was starting"))
     lab.until("the counter runs", lambda: lab.runs("counter"))
-    lab.until("the early checkpoint is Present", lambda: phase(lab, "one") == "Present")
+    lab.until("the early checkpoint is Present", lambda: lab.present("one"))
     return lab
 
 
@@ -89,9 +84,9 @@ def test_what_is_deleted_by_hand_is_made_again(counter: Lab) -> None:
 def test_the_newest_two_are_kept_and_the_bytes_of_the_others_are_gone(counter: Lab) -> None:
     lab = counter
     first = lab.get("checkpoint", "one")["status"]
-    pinned = take(lab, "two", pinned=True)
+    pinned = lab.take("two", "counter", pinned=True)
     for name in ("three", "four"):
-        take(lab, name)
+        lab.take(name, "counter")
     lab.until("the oldest is Cleared", lambda: phase(lab, "one") == "Cleared")
     kept = lab.keys(lab.directory("counter") + "savepoints/")
     assert not [key for key in kept if key in first["location"] or first["location"].endswith(key)]
@@ -125,7 +120,7 @@ def test_one_that_is_exported_and_applied_again_is_found_and_not_taken_twice(cou
     lab.create(
         {"apiVersion": exported["apiVersion"], "kind": "Checkpoint", "metadata": fresh, "spec": exported["spec"]}
     )
-    lab.until("it is found again", lambda: phase(lab, "three") == "Present")
+    lab.until("it is found again", lambda: lab.present("three"))
     found = lab.get("checkpoint", "three")["status"]
     assert found["location"] == exported["status"]["location"]
     assert found["jobVersion"] == exported["status"]["jobVersion"]
@@ -207,7 +202,7 @@ def test_stopping_without_a_savepoint_keeps_the_newest_checkpoint(counter: Lab) 
 
 def test_deleting_the_job_with_its_checkpoints_leaves_only_what_says_retain_or_is_pinned(counter: Lab) -> None:
     lab = counter
-    take(lab, "kept", deletionPolicy="Retain")
+    lab.take("kept", "counter", deletionPolicy="Retain")
     # It is the third one: what the policy says of a deleted object does not keep the oldest.
     lab.until("the oldest is Cleared", lambda: phase(lab, "three") == "Cleared")
     directory = lab.directory("counter")
@@ -218,10 +213,10 @@ def test_deleting_the_job_with_its_checkpoints_leaves_only_what_says_retain_or_i
     assert all(each["spec"].get("pinned") or each["spec"].get("deletionPolicy") == "Retain" for each in kept)
     homes = tuple(each["status"]["targetDirectory"].removeprefix("s3://penstock/") for each in kept)
     assert set(lab.keys(directory)) == {key for key in before if key.startswith(homes)}
-    left = lab.items("configmaps,pods,services,deployments,jobs", "-l", "penstock.dev/job=counter")
+    left = lab.items("configmaps,pods,services,deployments,jobs", labels="penstock.dev/job=counter")
     assert not [each for each in left if "deletionTimestamp" not in each["metadata"]]
-    made_by_flink = [each["metadata"]["name"] for each in lab.items("configmaps", "-l", "type=flink-native-kubernetes")]
-    assert not [name for name in made_by_flink if name.startswith("counter-")]
+    made_by_flink = lab.items("configmaps", labels="type=flink-native-kubernetes")
+    assert not [each for each in made_by_flink if each["metadata"]["name"].startswith("counter-")]
 
 
 def test_a_checkpoint_of_a_job_that_is_gone_can_still_be_deleted_with_its_data(counter: Lab) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lab import Lab
 
 
-pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(4000)]
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.rest, pytest.mark.timeout(4000)]
 
 NAME = "victim"
 _ITS_OWN = ("checkpoints/learned", "s3", "flink")
@@ -79,12 +79,9 @@ class Scene:
 
     def savepoint(self, name: str, plan: Plan) -> None:
         """Taken once, whenever the operator dies."""
-        spec = {"jobRef": {"name": NAME}, "description": "killed"}
-        made = {"apiVersion": "penstock.dev/v1alpha1", "kind": "Checkpoint", "metadata": {"name": name}, "spec": spec}
         before = len(self.operator.kills)
         self.operator.plan(plan)
-        self.lab.create(made)
-        self.lab.until(f"{name} is Present", lambda: self.status(name).get("phase") == "Present", 90, every=0.2)
+        self.lab.take(name, NAME, 90, description="killed")
         run = self.lab.job(NAME)["run"]["id"]
         self.taken[run] = self.taken.get(run, 0) + 1
         self.tell(before)
@@ -116,7 +113,7 @@ class Scene:
         self.look()
         rest = [key for key in self.lab.keys(self.directory) if not key.startswith(self.directory + "savepoints/")]
         assert rest == [], "Flink's own checkpoints and what its HA has written are gone"
-        left = self.lab.items("pods,jobs,deployments,services", "-l", f"penstock.dev/run={run}")
+        left = self.lab.items("pods,jobs,deployments,services", labels=f"penstock.dev/run={run}")
         assert not [each for each in left if "deletionTimestamp" not in each["metadata"]]
         self.stopped = stop
 
@@ -181,20 +178,27 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(lab: Lab, kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(
+    lab: Lab, kubeconfig: str, operator_at_rest: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
     """A job that takes no checkpoints by itself, so that all effects are of what the test asks for."""
-    lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))  # the store alone
-    spec: dict[str, Any] = {"onDelete": {"checkpoints": "Delete"}}
-    lab.create(stream_job(lab, NAME, ENDLESS, checkpoints={"interval": "1h", "retention": {"numRetained": 50}}, **spec))
-    lab.until("the victim runs", lambda: lab.runs(NAME))
+    del operator_at_rest
     folder: Path = tmp_path_factory.mktemp("killed")
     operator = Killed(lab, kubeconfig, folder)
     operator.open()
     try:
+        lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))  # the store alone
+        kept = {"interval": "1h", "retention": {"numRetained": 50}}
+        lab.create(stream_job(lab, NAME, ENDLESS, checkpoints=kept, onDelete={"checkpoints": "Delete"}))
+        lab.until("the victim runs", lambda: lab.runs(NAME))
         yield Scene(lab, operator)
     finally:
-        operator.close()
+        # Nobody else takes finalizers away.
+        operator.plan(nowhere)
         lab.kubectl("delete", "streamjob", NAME, "--ignore-not-found", "--timeout=100s", seconds=110)
+        lab.kubectl("delete", "checkpoints", "--all", "--timeout=60s", seconds=70)
+        lab.kubectl("delete", "checkpointstore", lab.store, "--ignore-not-found", "--timeout=40s")
+        operator.close()
 
 
 def test_a_savepoint_and_its_deletion_when_the_operator_dies_at_each_effect(scene: Scene) -> None:

@@ -63,7 +63,7 @@ def test_the_year_of_flights_comes_out_exactly_once_whatever_happens(flights: La
     # A manual checkpoint.
     before = {record.value for record in lab.read("flights-hourly")}
     lab.create(checkpoint("before-the-upgrade", "before the upgrade"))
-    manual = lab.until("the manual checkpoint is Present", lambda: present(lab, "before-the-upgrade"))
+    manual = lab.until("the manual checkpoint is Present", lambda: lab.present("before-the-upgrade"))
     read_by_then = lab.ends("flights")
     assert manual["sizeBytes"] > 0
     assert manual["jobVersion"] == 1
@@ -91,12 +91,6 @@ def test_the_year_of_flights_comes_out_exactly_once_whatever_happens(flights: La
     assert status["startedFrom"]["location"] == manual["location"]
     repeats(lab, before, read_by_then)
     tables(lab)
-
-
-def present(lab: Lab, name: str) -> dict[str, Any] | None:
-    status = lab.get("checkpoint", name).get("status") or {}
-    assert status.get("phase") not in ("Failed", "Timeout"), status
-    return dict(status) if status.get("phase") == "Present" else None
 
 
 def started_from(lab: Lab, name: str) -> dict[str, Any] | None:
@@ -137,7 +131,7 @@ def the_operator_dies(lab: Lab) -> None:
     lab.create(checkpoint("while-the-operator-dies", "asked for as the operator dies"))
     for name in names:
         lab.kubectl(*operator, "delete", name, "--grace-period=0", "--force")
-    lab.until("the next operator completes the checkpoint", lambda: present(lab, "while-the-operator-dies"))
+    lab.until("the next operator completes the checkpoint", lambda: lab.present("while-the-operator-dies"))
     assert lab.job()["run"]["id"] == run
 
 
@@ -160,7 +154,7 @@ def its_parallelism_is_changed(lab: Lab, stopped: str) -> None:
     upgrade = status["startedFrom"]["checkpoint"]
     assert upgrade != stopped
     assert lab.get("checkpoint", upgrade)["spec"]["source"] == "Upgrade"
-    versions = [each["revision"] for each in lab.items("controllerrevisions", "-l", "penstock.dev/job=flights")]
+    versions = [each["revision"] for each in lab.items("controllerrevisions", labels="penstock.dev/job=flights")]
     assert sorted(versions) == [1, 2]
 
 

@@ -70,7 +70,7 @@ class Reader:
 
     def positions(self, location: str) -> Positions | None:
         """As the operator reads them."""
-        pod = self.lab.items("pods", "-l", "app.kubernetes.io/name=versitygw")[0]
+        pod = self.lab.items("pods", labels="app.kubernetes.io/name=versitygw")[0]
         store = ObjectStore(
             Access(
                 Place("penstock", "demo"),
@@ -121,11 +121,7 @@ def reader(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Reader]:
 @pytest.mark.parametrize("form", ["Canonical", "Native"])
 def test_the_positions_in_a_savepoint_are_what_the_job_had_read(reader: Reader, form: str) -> None:
     lab, name = reader.lab, f"whole-{form.lower()}"
-    spec = {"jobRef": {"name": NAME}, "format": form}
-    kind = {"apiVersion": "penstock.dev/v1alpha1", "kind": "Checkpoint"}
-    lab.create(kind | {"metadata": {"name": name}, "spec": spec})
-    lab.until(f"{name} is Present", lambda: (lab.get("checkpoint", name).get("status") or {}).get("phase") == "Present")
-    found = reader.positions(lab.get("checkpoint", name)["status"]["location"])
+    found = reader.positions(lab.take(name, NAME, format=form)["location"])
     ends = lab.ends(TOPIC)
     assert sum(ends) == reader.fed > 0
     assert found == Positions({(TOPIC, number): end for number, end in enumerate(ends)})
@@ -166,5 +162,5 @@ def test_a_user_can_have_it_all_the_same_and_is_told(reader: Reader) -> None:
     began = lab.job(NAME)["startedFrom"]
     assert began["checkpoint"] == "whole-canonical"
     assert f"partition {SHORTENED}: the earliest offset is" in began["reason"]
-    events = lab.items("events", "--field-selector", f"involvedObject.name={NAME}")
+    events = lab.items("events", fields=f"involvedObject.name={NAME}")
     assert any(each["reason"] == "SourceOffsetsExpired" for each in events)

@@ -44,7 +44,7 @@ def goes_on(lab: Lab, run: str) -> None:
     lab.until("it goes on", lambda: lab.newest(NAME) > before + 2)
     assert lab.job(NAME)["run"]["id"] == run
     assert lab.checkpoints(NAME, "Upgrade") == []
-    lab.until("the pod is gone", lambda: not lab.items("jobs,pods,configmaps", "-l", "penstock.dev/preflight-id"))
+    lab.until("the pod is gone", lambda: not lab.items("jobs,pods,configmaps", labels="penstock.dev/preflight-id"))
 
 
 @pytest.mark.scenario("a query that drops an operator: refused by its name, the job was never stopped", group="replay")
@@ -75,15 +75,7 @@ def test_a_dry_run_says_what_would_come_of_a_restore(tried: Lab) -> None:
     lab.patch({"job": {"jar": None, "sql": {"script": ENDLESS}}}, NAME)
     lab.until("the job is as its spec asks", lambda: lab.runs(NAME))
     run = lab.job(NAME)["run"]["id"]
-    lab.create(
-        {
-            "apiVersion": "penstock.dev/v1alpha1",
-            "kind": "Checkpoint",
-            "metadata": {"name": OLDER},
-            "spec": {"jobRef": {"name": NAME}},
-        }
-    )
-    lab.until("it is Present", lambda: (lab.get("checkpoint", OLDER).get("status") or {}).get("phase") == "Present")
+    lab.take(OLDER, NAME)
     good = lab.penstock("restore", NAME, "--from", OLDER, "--dry-run", seconds=240)
     lab.say(good)
     assert "Failed" not in good

@@ -247,7 +247,7 @@ def test_a_backfill_ends_by_itself_with_whole_windows_only(replayer: Replayer, f
     report = replayer.report(expected(FROM, TO))
     assert report.exactly_once, report.describe()
     figures(f"{report.windows_total:,} windows equal, none missing, extra or twice")
-    events = lab.items("events", "--field-selector", f"involvedObject.name={NAME}")
+    events = lab.items("events", fields=f"involvedObject.name={NAME}")
     assert any(each["reason"] == "SourceRetentionTooShort" for each in events)
 
 

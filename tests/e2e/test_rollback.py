@@ -45,8 +45,8 @@ def taken_back(lab: Lab, version: int) -> dict[str, Any] | None:
 
 
 def warnings(lab: Lab) -> list[str]:
-    fields = f"--field-selector=involvedObject.name={NAME},reason=RolledBack"
-    return [str(each["message"]) for each in lab.items("events", fields)]
+    fields = f"involvedObject.name={NAME},reason=RolledBack"
+    return [str(each["message"]) for each in lab.items("events", fields=fields)]
 
 
 @pytest.mark.scenario("a query that fails at its first record: back on the old version and state, once", group="replay")

@@ -40,10 +40,7 @@ class Past:
 
     def take(self, name: str, form: str, **spec: Any) -> None:
         """A savepoint while nothing is fed: its position is known exactly."""
-        spec |= {"jobRef": {"name": NAME}, "format": form}
-        made = {"apiVersion": "penstock.dev/v1alpha1", "kind": "Checkpoint", "metadata": {"name": name}, "spec": spec}
-        self.lab.create(made)
-        self.lab.until(f"{name} is Present", lambda: self.status(name).get("phase") == "Present", every=0.2)
+        self.lab.take(name, NAME, format=form, **spec)
         self.taken[name] = range(self.ledger.fed, self.ledger.fed + 1)
 
     def clear(self, name: str) -> None:
@@ -150,8 +147,8 @@ def test_one_of_several_that_share_files_is_deleted_to_its_last_byte_and_no_furt
 
 
 def messages(lab: Lab, name: str, reason: str) -> list[str]:
-    fields = f"--field-selector=involvedObject.name={name},reason={reason}"
-    return [str(each["message"]) for each in lab.items("events", fields)]
+    fields = f"involvedObject.name={name},reason={reason}"
+    return [str(each["message"]) for each in lab.items("events", fields=fields)]
 
 
 def test_a_second_run_goes_on_from_the_newest_and_is_stopped_with_a_savepoint(past: Past) -> None:

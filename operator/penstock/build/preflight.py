@@ -26,12 +26,13 @@ _SECONDS = 180
 """How long it may take, from being made: an image may have to be pulled first."""
 # Flink's own scripts find the class path and Java's options, by the name that bash gives to this. Its standard output
 # is thrown away: Flink prints each statement of a script there, with what Secrets hold. The heap is what a JobManager
-# of this size could spare for a program.
+# of this size could spare for a program. Our jar comes last: an archive of shared classes is good for a JVM whose class
+# path begins with the jars that it was made of.
 _RUN = f"""\
 . "${{0%/*}}/config.sh"
 exec "$JAVA_RUN" -XX:MaxRAMPercentage=60 $(eval echo $FLINK_ENV_JAVA_OPTS $FLINK_ENV_JAVA_OPTS_JM) \
   "-Dlog4j.configurationFile=file:$FLINK_CONF_DIR/log4j-console.properties" \
-  -classpath "{_FOLDER}/{_JAR}:$(constructFlinkClassPath)" dev.penstock.Preflight "$@" > /dev/null
+  -classpath "$(constructFlinkClassPath):{_FOLDER}/{_JAR}" dev.penstock.Preflight "$@" > /dev/null
 """
 
 

@@ -19,18 +19,9 @@ PLURALS = {
 CLUSTER_SCOPED = ("CheckpointStore", "SourceConnection")
 
 
-@pytest.fixture(scope="package", autouse=True)
-def operator_at_rest(kubectl: Callable[..., Any]) -> Iterator[None]:
-    """These tests are about the API server alone: an operator that runs would write into their objects meanwhile."""
-    operator = ("-n", "penstock-system")
-    there = kubectl(*operator, "get", "deployment", "penstock", "--ignore-not-found", "-o", "name").stdout.strip()
-    if there:
-        kubectl(*operator, "scale", there, "--replicas=0")
-        kubectl(*operator, "wait", "pod", "-l", "app.kubernetes.io/name=penstock", "--for=delete", "--timeout=40s")
-    yield
-    if there:
-        kubectl(*operator, "scale", there, "--replicas=1")
-        kubectl(*operator, "rollout", "status", there, "--timeout=40s")
+@pytest.fixture(autouse=True)
+def alone_with_the_api_server(operator_at_rest: None) -> None:
+    """An operator that runs would write into the objects of these tests meanwhile."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from penstock.build.account import flink_account
 from penstock.build.context import RunContext
 from penstock.store.layout import Place
 from tests.crash.flink import Flink, Job
-from tests.quick import QUICK
+from tests.quick import QUICK, SCRIPTS_TOO
 
 ROOT = Path(__file__).parents[3]
 Kubectl = Callable[..., Any]
@@ -132,6 +132,7 @@ class Real:
             "flink": {"version": "2.3", "configuration": QUICK},
             "job": {"sql": {"script": _SCRIPT}},
             "checkpoints": {"store": "contract", "interval": "2s", "timeout": "20s", "retention": {"numRetained": 2}},
+            "podTemplate": SCRIPTS_TOO,
         }
         meta = {"name": "contract", "namespace": self._namespace, "uid": str(uuid.uuid4())}
         return RunContext(

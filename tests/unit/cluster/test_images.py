@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cluster.images import archive, flink, jars, layer, runtime
+from cluster.images import archive, flink, jars, layer, runtime, sharing
 from cluster.images.archive import Image
 from cluster.settings import Paths
 
@@ -162,3 +162,11 @@ rest:
   bind-address: 0.0.0.0
 """
     )
+
+
+def test_the_class_path_of_shared_classes_is_the_one_that_flinks_scripts_make() -> None:
+    """A JVM ignores an archive when its own class path begins otherwise."""
+    jars = ["log4j-core-2.25.3.jar", "flink-dist-2.3.0.jar", "flink-cep-2.3.0.jar"]
+    where = "/opt/flink/lib/"
+    expected = [f"{where}flink-cep-2.3.0.jar", f"{where}log4j-core-2.25.3.jar", f"{where}flink-dist-2.3.0.jar"]
+    assert sharing.class_path(jars).split(":") == expected
