@@ -74,7 +74,10 @@ def test_a_catch_up_is_told_while_it_goes_on(returner: Returner, figures: Figure
     figures(f"{seen.phases()}, CaughtUp {late:.1f} s after the backlog was gone, {last['actual']}")
 
 
-RUNS = ((1, 0), (2, 0), (2, 1000), (1, 500), (3, 2000))
+RUNS = ((2, 0), (1, 500))
+"""Parallelism, and records per second that arrive."""
+MORE_RUNS = ((1, 0), (2, 1000), (3, 2000))
+"""All five are held by `tests/unit/decide/test_estimates_hold.py` over looks at a job of known speeds, too."""
 
 
 def again(returner: Returner, token: str, **spec: Any) -> str:
@@ -85,7 +88,9 @@ def again(returner: Returner, token: str, **spec: Any) -> str:
     return begun
 
 
-@pytest.mark.parametrize(("parallelism", "rate"), RUNS)
+@pytest.mark.parametrize(
+    ("parallelism", "rate"), [*RUNS, *(pytest.param(*each, marks=pytest.mark.exhaustive) for each in MORE_RUNS)]
+)
 @pytest.mark.scenario("the estimate made before, and what it took", group="recovery")
 def test_the_estimate_is_within_a_factor_of_two(
     returner: Returner, figures: Figures, parallelism: int, rate: int

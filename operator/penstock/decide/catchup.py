@@ -151,8 +151,11 @@ def _seconds(base: Base, looks: tuple[Look, ...], waits: dict[Place, int]) -> tu
         return None, False
     first, last = looks[0], looks[-1]
     at, ends = _positions(first, base), _ends(first, base)
+    reached, known = _positions(last, base), _ends(looks[-2], base)
     longest = 0.0
     for group in _groups(last).values():
+        if all(reached[place] >= known.get(place, 0) for place in group):
+            continue  # it has caught up: what waits has come since the look before, and it need not gain on that
         backlog = sum(waits[place] for place in group)
         before = sum(max(ends.get(place, 0) - at.get(place, 0), 0) for place in group)
         if backlog:

@@ -113,6 +113,13 @@ def test_two_partitions_of_one_subtask_are_read_one_after_the_other() -> None:
     assert (found.speed, found.seconds, found.never) == (40, 35, False)
 
 
+def test_one_that_has_caught_up_is_not_one_that_gains_nothing() -> None:
+    """Of what arrives some always waits. The other subtask has 1000 left, and gains 100 a second."""
+    looks = [look(at, 3090 + 20 * at, 100 * at, ends=(3100 + 20 * at, 3500)) for at in (0, 5, 10, 15, 20, 25)]
+    found = told(*looks)
+    assert (found.never, found.seconds) == (False, 10)
+
+
 def test_arrivals_are_told_before_anything_is_read() -> None:
     found = told(look(0, None, None), look(10, None, None, ends=(1600, 1700)))
     assert (found.speed, found.arrival, found.backlog) == (None, 100, 3000)
