@@ -43,6 +43,7 @@ class Plane:
     folder: Path
     api: str = ""
     s3: str = ""
+    etcd: str = ""
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @classmethod
@@ -63,10 +64,11 @@ class Plane:
         self._write_keys()
         etcd, peer, api, s3 = (free_port() for _ in range(4))
         self.api, self.s3 = f"https://127.0.0.1:{api}", f"http://127.0.0.1:{s3}"
-        self._etcd(where.bin / "etcd", f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peer}")
+        self.etcd = f"http://127.0.0.1:{etcd}"
+        self._etcd(where.bin / "etcd", self.etcd, f"http://127.0.0.1:{peer}")
         self._s3(gateway, s3)
-        await _until("etcd answers", lambda: client.get(f"http://127.0.0.1:{etcd}/health") is not None)
-        self._api(where.bin / "kube-apiserver", f"http://127.0.0.1:{etcd}", api)
+        await _until("etcd answers", lambda: client.get(f"{self.etcd}/health") is not None)
+        self._api(where.bin / "kube-apiserver", self.etcd, api)
         await _until("the API server is ready", lambda: client.get(f"{self.api}/readyz") is not None)
         await _until("the S3 server is ready", lambda: client.get(f"{self.s3}/health") is not None)
         self._controllers(where.bin / "kube-controller-manager")
@@ -158,6 +160,10 @@ class Plane:
         await _until(
             "the kinds are served", lambda: subprocess.run(look, check=False, capture_output=True).returncode == 0
         )
+
+    def files(self, namespace: str) -> Path:
+        """Where the S3 server keeps what a run has in the bucket: keys are paths, and it keeps nothing beside them."""
+        return self.folder / "s3" / BUCKET / namespace
 
     def kubeconfig(self, name: str, server: str, token: str) -> Path:
         """Write a kubeconfig; JSON is YAML."""

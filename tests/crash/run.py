@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +20,10 @@ import yaml
 from penstock.kube import resources
 from tests.crash import processes, snapshot
 from tests.crash.choke import Choke
+from tests.crash.etcd import Etcd
 from tests.crash.faults import Way
 from tests.crash.kubelet import World
+from tests.crash.moments import Look, Moments
 from tests.crash.plane import KEYS, OPERATOR, Plane
 from tests.crash.processes import ROOT, Process, Zygote, free_port
 from tests.crash.servers import Api, Bucket
@@ -39,6 +43,7 @@ class Lab:
     plane: Plane
     zygote: Zygote
     api: Api
+    etcd: Etcd
     bucket: Bucket
     plain: aiohttp.ClientSession
     raw: aiohttp.ClientSession
@@ -52,7 +57,7 @@ class Lab:
         plain = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         raw = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         zygote = await Zygote.open(folder / "launcher.log")
-        return cls(plane, zygote, Api(plane, plain), Bucket(plane), plain, raw)
+        return cls(plane, zygote, Api(plane, plain), Etcd(plane.etcd, plain), Bucket(plane), plain, raw)
 
     async def close(self) -> None:
         """Stop them."""
@@ -141,10 +146,19 @@ class Run:
         if self._operator is not None:
             await self._operator.kill()
 
-    async def close(self) -> None:
-        """Kill the operator and stop listening; what it made stays until the servers stop."""
+    async def close(self, *, clear: bool = True) -> None:
+        """Kill the operator and stop listening; all that there is of its namespace goes, unless it is to be looked at.
+
+        What thousands of runs leave would be in the memory of the API server and of the garbage collector until the
+        end, and each request slower than the one before.
+        """
         await self._end()
         await self.choke.close()
+        await self._end()  # one that was started again because of a request that was still under way
+        if clear:
+            await self._lab.etcd.clear(self.namespace)
+            await asyncio.to_thread(shutil.rmtree, self._lab.plane.files(self.namespace), ignore_errors=True)
+            (self._lab.plane.folder / f"{self.namespace}.kubeconfig").unlink(missing_ok=True)
 
     @property
     def pid(self) -> int:
@@ -326,6 +340,23 @@ class Run:
             await asyncio.sleep(_LOOK_SECONDS)
 
     # ------------------------------------------------------------ looking
+
+    def keep_moments(self) -> Moments:
+        """From now on keep what the world is at each effect."""
+        self.choke.moments = Moments(self._world_now, lambda: self.world.has_to_move_on)
+        return self.choke.moments
+
+    async def _world_now(self) -> Look:
+        """All that an operator that starts now can find."""
+        flink = self.world.standing()
+        objects = await self._lab.etcd.versions(self.namespace)
+        folder = self._lab.plane.files(self.namespace)
+        found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+        try:
+            files = sorted((str(each.relative_to(folder)), each.stat().st_mtime_ns) for each in found)
+        except FileNotFoundError:
+            return None
+        return f"{objects} {files} {flink}" if flink is not None and flink == self.world.standing() else None
 
     async def look(self, *, errors: bool = False) -> str:
         """The state as text, everything random masked."""
