@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.crash.effects import Effect
 
@@ -58,3 +60,12 @@ class Moments:
         finally:
             moment.ended = time.monotonic()
             self._under_way.remove(moment)
+
+
+def times_of_files(folder: Path) -> list[tuple[str, int]] | None:
+    """All files below a folder with the times of their last writes; None: one of them went meanwhile."""
+    found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+    try:
+        return sorted((str(each.relative_to(folder)), each.stat().st_mtime_ns) for each in found)
+    except FileNotFoundError:
+        return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from tests.crash.choke import Choke
 from tests.crash.etcd import Etcd
 from tests.crash.faults import Way
 from tests.crash.kubelet import World
-from tests.crash.moments import Look, Moments
+from tests.crash.moments import Look, Moments, times_of_files
 from tests.crash.plane import KEYS, OPERATOR, Plane
 from tests.crash.processes import ROOT, Process, Zygote, free_port
 from tests.crash.servers import Api, Bucket
@@ -118,6 +117,9 @@ class Run:
             "PENSTOCK_LEASE_SECONDS": "60",
             "PENSTOCK_PROBE_PORT": str(self._probe),
             "PENSTOCK_FLINK_ADDRESS": f"{self.choke.address}/flink/{{host}}",
+            # In place of all authorities of the machine: nothing of an operator's is encrypted here.
+            "SSL_CERT_FILE": str(self._lab.plane.certificate),
+            "SSL_CERT_DIR": str(self._lab.plane.folder / "none"),
         }
 
     async def _start(self) -> None:
@@ -350,13 +352,9 @@ class Run:
         """All that an operator that starts now can find."""
         flink = self.world.standing()
         objects = await self._lab.etcd.versions(self.namespace)
-        folder = self._lab.plane.files(self.namespace)
-        found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
-        try:
-            files = sorted((str(each.relative_to(folder)), each.stat().st_mtime_ns) for each in found)
-        except FileNotFoundError:
-            return None
-        return f"{objects} {files} {flink}" if flink is not None and flink == self.world.standing() else None
+        files = times_of_files(self._lab.plane.files(self.namespace))
+        sure = None not in (flink, files) and flink == self.world.standing()
+        return f"{objects} {files} {flink}" if sure else None
 
     async def look(self, *, errors: bool = False) -> str:
         """The state as text, everything random masked."""
@@ -364,11 +362,11 @@ class Run:
         seen = await snapshot.take(lab.api, lab.bucket, self.world.flink, self.namespace, self.choke.address)
         return snapshot.text_of(seen, errors=errors)
 
-    async def settle(self) -> None:
+    async def settle(self, seconds: float = SETTLED_SECONDS) -> None:
         """Wait until nothing has been written for a while, and nothing is to come that comes by itself."""
         await self.until("each Present Checkpoint is verified", self._verified)
-        while self.quiet_seconds < SETTLED_SECONDS:  # noqa: ASYNC110 - quiet is the absence of events
-            await asyncio.sleep(SETTLED_SECONDS - self.quiet_seconds + 0.01)
+        while self.quiet_seconds < seconds:  # noqa: ASYNC110 - quiet is the absence of events
+            await asyncio.sleep(seconds - self.quiet_seconds + 0.01)
 
     async def _verified(self) -> bool:
         """The look at a Checkpoint comes in the background: on a busy machine so late that all would seem settled."""

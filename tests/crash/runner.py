@@ -20,6 +20,8 @@ from tests.crash.scenarios import Scenario
 
 PATIENCE_SECONDS = 60.0
 """How long an end state may differ before it is a divergence: as long as pauses after failures last."""
+_END_SECONDS = 4.0
+"""How long nothing may be written before the end of a run that is learned from: what came later would have no point."""
 QUIET_SECONDS = 30.0
 """Once a scenario no write may follow for so long."""
 _CARRIED_OUT = re.compile(r" penstock\.reconcile \S+: (\w+)$", re.MULTILINE)
@@ -102,7 +104,7 @@ async def _without_faults(run: Run, scenario: Scenario, room: Room, *, whole: bo
             run.choke.arm(None)
             before = run.log.stat().st_size if run.log.exists() else 0  # not yet, when nothing was prepared
             await scenario.act(run)
-            await run.settle()
+            await run.settle(_END_SECONDS)
             effects = tuple(run.choke.effects)
             kinds = frozenset(_CARRIED_OUT.findall(run.log.read_bytes()[before:].decode()))
             text, error_text = await run.look(), await run.look(errors=True)
