@@ -20,13 +20,15 @@ from penstock.errors import PenstockError
 from penstock.flink.client import FlinkRest
 from penstock.kube import resources
 from penstock.kube.client import Kube
-from tests.crash import folding
+from tests.crash import folding, runner
 from tests.crash.effects import Effect
 from tests.crash.faults import ERRORS, KILLS, Fault, Way, refusal
 from tests.crash.flink import Flink, Job, Operation
 from tests.crash.folding import LIMIT_SECONDS, Folded, fold
 from tests.crash.moments import Moment, Moments
 from tests.crash.processes import ROOT
+from tests.crash.runner import Learned, Outcome
+from tests.crash.scenarios import SCENARIOS, Scenario
 
 PUT, APPLY, EVENT = Effect("PUT streamjobs/flow/status", 1), Effect("APPLY jobs/flow", 1), Effect("POST events/New", 1)
 ALL = [Fault(effect, way) for effect in (PUT, APPLY, EVENT) for way in KILLS]
@@ -114,6 +116,26 @@ def test_an_effect_that_the_second_run_does_not_have_is_not_folded():
 def test_what_is_not_among_the_points_does_not_stand_for_others():
     chosen = [Fault(PUT, Way.GIVEN), Fault(APPLY, Way.BEFORE), Fault(PUT, Way.INTERNAL)]
     assert fold(chosen, STILL, STILL) == [Folded(chosen[1], chosen[0], "nothing had changed since")]
+
+
+@pytest.mark.parametrize("as_learned", [True, False])
+async def test_a_kill_that_came_otherwise_stands_for_itself(monkeypatch: pytest.MonkeyPatch, *, as_learned: bool):
+    played = []
+
+    async def play(_lab: object, scenario: Scenario, fault: Fault, *_: object, **__: object) -> Outcome:
+        played.append(fault)
+        return Outcome(scenario.name, str(fault), as_learned=as_learned or fault != Fault(APPLY, Way.LOST))
+
+    monkeypatch.setattr(runner, "play", play)
+    learned = Learned(SCENARIOS[0], "", "", (PUT, APPLY, EVENT), moments=tuple(STILL), twins=tuple(STILL))
+    work = runner.folded([(learned, fault) for fault in ALL])
+    told: list[Outcome] = []
+    outcomes = await runner.play_all(object(), work, 2, told.append)  # type: ignore[arg-type]
+    # Of what was folded into it nothing is left out, and of the others all is.
+    own = [] if as_learned else [Fault(APPLY, Way.GIVEN), *(Fault(EVENT, way) for way in KILLS)]
+    assert sorted(map(str, played)) == sorted(map(str, [*_played(STILL), *own]))
+    assert len(outcomes) + len(work.folded) == len(ALL)
+    assert len(told) == len(outcomes)
 
 
 # ------------------------------------------------------------ what is kept of a run
