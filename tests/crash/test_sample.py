@@ -34,6 +34,8 @@ class Played:
     learned: list[Learned]
     outcomes: list[Outcome]
     broken: dict[str, tuple[Learned, Outcome]]
+    spare: list[Outcome]
+    """Of points that began before anybody knew that there is no such effect."""
     left: list[str]
     """What ended runs have left behind."""
 
@@ -54,10 +56,11 @@ async def played(lab: Lab) -> Played:
         asyncio.gather(*(_scenario(lab, each, Room(99) if each.waits else room) for each in scenarios)),
         *(_broken(lab, name, way, room) for name, way in BROKEN),
     )
-    learned = sorted((each for each, _ in sample), key=lambda each: SCENARIOS.index(each.scenario))
-    outcomes = [outcome for _, several in sample for outcome in several]
+    learned = sorted((each for each, _, _ in sample), key=lambda each: SCENARIOS.index(each.scenario))
+    outcomes = [outcome for _, several, _ in sample for outcome in several]
+    spare = [outcome for _, _, several in sample for outcome in several]
     left = [key for number in range(1, lab.runs + 1) for key in await _left(lab, f"run-{number:05}")]
-    return Played(learned, outcomes, dict(zip((name for name, _ in BROKEN), broken, strict=True)), left)
+    return Played(learned, outcomes, dict(zip((name for name, _ in BROKEN), broken, strict=True)), spare, left)
 
 
 async def _left(lab: Lab, namespace: str) -> list[str]:
@@ -70,7 +73,7 @@ def _points(effects: Sequence[Effect | Nth]) -> list[Fault]:
     return runner.every(kills, KILLS_STEP) + runner.every(errors, ERRORS_STEP)
 
 
-async def _scenario(lab: Lab, scenario: Scenario, room: Room) -> tuple[Learned, list[Outcome]]:
+async def _scenario(lab: Lab, scenario: Scenario, room: Room) -> tuple[Learned, list[Outcome], list[Outcome]]:
     """Learn it and play its points."""
     learning = asyncio.create_task(runner.learn(lab, scenario, room))
 
@@ -89,9 +92,9 @@ async def _scenario(lab: Lab, scenario: Scenario, room: Room) -> tuple[Learned, 
     outcomes = await asyncio.gather(
         *(begun[ahead[fault]] if fault in ahead else play(fault) for fault in _points(learned.effects))
     )
-    await asyncio.gather(*begun.values())  # more than there are effects: they had no fault
+    spare = await asyncio.gather(*(task for fault, task in begun.items() if fault not in ahead.values()))
     await rest
-    return learned, outcomes
+    return learned, outcomes, spare
 
 
 def _came(fault: Fault, learned: Learned) -> bool:
@@ -115,6 +118,7 @@ async def test_an_operator_that_dies_anywhere_makes_no_difference(played: Played
     problems += [f"{each.scenario}: {each.point}: {each.problem}" for each in played.outcomes if each.problem]
     assert problems == []
     assert report.unreached(played.learned) == []
+    assert {each.problem for each in played.spare} <= {"the effect did not come; the end state is the same"}
     assert len(played.outcomes) == sum(len(_points(each.effects)) for each in played.learned) > 50
 
 
@@ -133,7 +137,7 @@ async def test_a_broken_operator_is_found_out(played: Played, broken: str):
 
 
 async def test_of_an_ended_run_nothing_is_left(lab: Lab, played: Played):
-    outcomes = [*played.outcomes, *(outcome for _, outcome in played.broken.values())]
+    outcomes = [*played.outcomes, *played.spare, *(outcome for _, outcome in played.broken.values())]
     diverged = {each.log.rpartition("/")[2].removesuffix(".log") for each in outcomes if each.problem}
     assert [key for key in played.left if not diverged & set(key.split("/"))] == []
     assert played.left  # but of those that are to be looked at
