@@ -73,7 +73,7 @@ class BenchRun(Run):
         """As the harness's, but with the default lease and without a limit to one namespace."""
         config = self.lab.plane.kubeconfig(self.namespace, self.counts.kubernetes, OPERATOR)
         env = super().environment() | {"KUBECONFIG": str(config)}
-        return {key: value for key, value in env.items() if key not in ("PENSTOCK_LEASE_SECONDS", _WATCHED)}
+        return {key: value for key, value in env.items() if key not in _OF_THE_CRASH_HARNESS}
 
     def rss_mb(self) -> float:
         """Resident memory of the operator's process, in MB of a million bytes."""
@@ -104,7 +104,7 @@ class BenchRun(Run):
             await asyncio.sleep(seconds - self.quiet_seconds + 0.01)
 
 
-_WATCHED = "PENSTOCK_WATCH_NAMESPACES"
+_OF_THE_CRASH_HARNESS = ("PENSTOCK_LEASE_SECONDS", "PENSTOCK_WATCH_NAMESPACES", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class Watch:

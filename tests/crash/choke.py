@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,6 +22,7 @@ from yarl import URL
 from tests.crash.effects import Effect, Request, name_of
 from tests.crash.faults import Fault, Way, refusal
 from tests.crash.kubelet import World
+from tests.crash.moments import Moments
 from tests.crash.plane import Plane, unverified
 from tests.crash.servers import ApiError
 from tests.crash.telling import Telling
@@ -29,6 +31,8 @@ _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "expect", "co
 _GIVEN_SECONDS = 0.1
 """How long an operator that was given its answer lives on when it asks for nothing more."""
 _DRAIN_SECONDS = 0.01
+_END_SECONDS = 15.0
+"""What was passed on when its operator died is waited for so long."""
 
 
 class Choke:
@@ -43,14 +47,20 @@ class Choke:
         """What went wrong in the harness itself."""
         self.fault: Fault | None = None
         self.hit = False
+        self.hit_after: tuple[Effect, ...] | None = None
+        """The effects before the one that was hit; None: another write was under way when it came."""
+        self.moments: Moments | None = None
+        """Keeps what the world was at each effect, if anybody wants to know."""
         self.effects: list[Effect] = []
         """In order, since it was armed."""
         self.requests = 0
         self.last_effect = time.monotonic()
         self._armed = False
         self._counts: Counter[str] = Counter()
-        self._dying = False
+        self._dying = self._killed = False
         self._telling = Telling()
+        self._begun: set[asyncio.Task[web.Response]] = set()
+        """Writes that are under way; they end, whatever becomes of who asked for them."""
         self._runner: web.AppRunner | None = None
         self.address = ""
 
@@ -67,9 +77,11 @@ class Choke:
         self.address = f"http://127.0.0.1:{port}"
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and let end what has begun."""
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._begun:
+            await asyncio.wait(self._begun, timeout=_END_SECONDS)
 
     def arm(self, fault: Fault | None) -> None:
         """Begin to count; have this happen."""
@@ -86,13 +98,28 @@ class Choke:
         if name is None:
             return await self._pass_read(incoming, request)
         if self._telling.is_all(request):
-            return await asyncio.shield(asyncio.ensure_future(self._forward(request)))
+            return await self._begin(self._watched(self._forward(request), None))
         way = self._count(name)
-        # Shielded: what has been begun ends, even when the operator dies meanwhile because of another request.
-        response = await asyncio.shield(asyncio.ensure_future(self._effect(incoming, request, way)))
+        effect = self.effects[-1] if self._armed else None
+        response = await self._begin(self._watched(self._effect(incoming, request, way), effect))
         if way is Way.TIMEOUT:
             await asyncio.Event().wait()  # until the operator gives it up, which cancels this
         return response
+
+    async def _begin(self, work: Coroutine[Any, Any, web.Response]) -> web.Response:
+        """Shielded: what has been begun ends, even when the operator dies meanwhile because of another request."""
+        if self._begun and self.hit and not self._killed:
+            self.hit_after = None
+        task = asyncio.ensure_future(work)
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+        return await asyncio.shield(task)
+
+    async def _watched(self, work: Awaitable[web.Response], effect: Effect | None) -> web.Response:
+        if self.moments is None or not self._armed:
+            return await work
+        async with self.moments.of(effect):
+            return await work
 
     def _count(self, name: str) -> Way | None:
         self.last_effect = time.monotonic()
@@ -101,12 +128,13 @@ class Choke:
         self._counts[name] += 1
         effect = Effect(name, self._counts[name])
         self.effects.append(effect)
-        if self.fault is not None and not self.hit and self.fault.effect == effect:
+        if self.fault is not None and not self.hit and self.fault.is_at(effect, len(self.effects) - 1):
             self.hit = True
+            self.hit_after = None if self._begun else tuple(self.effects[:-1])
             return self.fault.way
         return None
 
-    async def _effect(self, incoming: web.Request, request: Request, way: Way | None) -> web.StreamResponse:
+    async def _effect(self, incoming: web.Request, request: Request, way: Way | None) -> web.Response:
         try:
             return await self._carry_out(incoming, request, way)
         except (OSError, RuntimeError, aiohttp.ClientError, ApiError) as error:
@@ -115,7 +143,7 @@ class Choke:
         finally:
             self.last_effect = time.monotonic()
 
-    async def _carry_out(self, incoming: web.Request, request: Request, way: Way | None) -> web.StreamResponse:
+    async def _carry_out(self, incoming: web.Request, request: Request, way: Way | None) -> web.Response:
         if way is Way.BEFORE:
             await self._kill(way)
             return web.Response(status=500)  # nobody is left to read it
@@ -144,7 +172,7 @@ class Choke:
         self._dying = True
         await self.kill(way)
         await asyncio.sleep(_DRAIN_SECONDS)  # what the dead process has sent is read, and not carried out
-        self._dying = False
+        self._dying, self._killed = False, True
         await self.restart()
 
     # ------------------------------------------------------------ passing on

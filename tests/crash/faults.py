@@ -40,11 +40,25 @@ ERRORS = (Way.CONFLICT, Way.TOO_MANY, Way.INTERNAL, Way.TIMEOUT)
 
 
 @dataclass(frozen=True)
+class Nth:
+    """An effect by its place among all of a run, from 0: for points that begin before the effects are known."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"effect {self.number}"
+
+
+@dataclass(frozen=True)
 class Fault:
     """One point: an effect and what happens at it."""
 
-    effect: Effect
+    effect: Effect | Nth
     way: Way
+
+    def is_at(self, effect: Effect, number: int) -> bool:
+        """Whether this effect is meant, the so many-th of its run."""
+        return self.effect == (Nth(number) if isinstance(self.effect, Nth) else effect)
 
     def __str__(self) -> str:
         return f"{self.effect}, {self.way}"

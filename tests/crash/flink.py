@@ -13,7 +13,7 @@ import hashlib
 import re
 import struct
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 Answer = tuple[int, Any]
@@ -152,6 +152,24 @@ class Flink:
                 await self._run(job)
                 for operation in list(job.operations.values()):
                     await self._complete(job, operation)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it answers somebody, or moves on, at this moment."""
+        return self._lock.locked()
+
+    @property
+    def has_to_move_on(self) -> bool:
+        """Whether `move_on` would change anything."""
+        under_way = (each for job in self.jobs.values() for each in job.operations.values() if not each.done)
+        return any(job.state == "INITIALIZING" for job in self.jobs.values()) or any(True for _ in under_way)
+
+    def standing(self) -> str:
+        """All that its answers from now on depend upon, without times."""
+        hosts = {id(job): host for host, job in self.jobs.items()}
+        # Every field, so that one which is added later is not forgotten.
+        told = [(hosts.get(id(job)), _standing(asdict(job))) for job in self.started]
+        return repr((told, self.refusals, self.ahead_millis))
 
     # ------------------------------------------------------------ REST
 
@@ -314,6 +332,18 @@ class Flink:
         result = f'{{"result":{{"id":"{job.run}","application-status":"{_STATUS[state]}"}}}}'
         path = f"{key_of(job.ha_dir)}/job-result-store/{job.cluster}/{job.run}.json"
         await self.store.put(path, result.encode())
+
+
+_TIMES = ("began_millis", "restore_timestamp", "trigger_timestamp", "latest_ack_timestamp")
+
+
+def _standing(value: Any) -> Any:
+    """Without times; of how often somebody has looked or polled it only matters whether it was the first time."""
+    if isinstance(value, dict):
+        kept = {key: each for key, each in value.items() if key not in _TIMES}
+        counted = {key: min(kept[key], 2) for key in ("looks", "polls") if key in kept}
+        return sorted((str(key), _standing(each)) for key, each in (kept | counted).items())
+    return [_standing(each) for each in value] if isinstance(value, list) else repr(value)
 
 
 def _now() -> int:

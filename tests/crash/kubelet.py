@@ -30,6 +30,8 @@ class World:
         self.violations: list[str] = []
         """What may never happen, whatever the end state says."""
         self._cleaned: set[str] = set()
+        self._asked = 0
+        """Requests to Flink that are under way."""
 
     async def react(self, method: str, path: str, body: bytes) -> None:
         """A write of the operator has been carried out."""
@@ -41,14 +43,27 @@ class World:
 
     async def ask_flink(self, host: str, method: str, path: str, body: bytes) -> Answer | None:
         """A request to a JobManager."""
-        answer = await self.flink.answer(host, method, path, json.loads(body) if body else None)
-        await self._clean_up()
+        self._asked += 1
+        try:
+            answer = await self.flink.answer(host, method, path, json.loads(body) if body else None)
+            await self._clean_up()
+        finally:
+            self._asked -= 1
         return answer
 
     async def move_on(self) -> None:
         """Time passes while the operator is dead."""
         await self.flink.move_on()
         await self._clean_up()
+
+    @property
+    def has_to_move_on(self) -> bool:
+        """Whether `move_on` would change anything."""
+        return self.flink.has_to_move_on or any(self._uncleaned())
+
+    def standing(self) -> str | None:
+        """What Flink is and has; None: it is about to change."""
+        return None if self._asked or self.flink.busy else f"{self.flink.standing()} {sorted(self._cleaned)}"
 
     # ------------------------------------------------------------ pods
 
@@ -172,10 +187,12 @@ class World:
 
     async def _clean_up(self) -> None:
         """Flink cleans up after a job that has ended for good."""
-        for job in list(self.flink.jobs.values()):
-            if job.terminal and job.run not in self._cleaned:
-                self._cleaned.add(job.run)
-                await self._api.delete(resources.CONFIG_MAPS, self._namespace, _pointers(job))
+        for job in self._uncleaned():
+            self._cleaned.add(job.run)
+            await self._api.delete(resources.CONFIG_MAPS, self._namespace, _pointers(job))
+
+    def _uncleaned(self) -> list[Job]:
+        return [job for job in self.flink.jobs.values() if job.terminal and job.run not in self._cleaned]
 
 
 def _pointers(job: Job) -> str:

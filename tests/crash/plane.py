@@ -43,6 +43,7 @@ class Plane:
     folder: Path
     api: str = ""
     s3: str = ""
+    etcd: str = ""
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @classmethod
@@ -63,10 +64,11 @@ class Plane:
         self._write_keys()
         etcd, peer, api, s3 = (free_port() for _ in range(4))
         self.api, self.s3 = f"https://127.0.0.1:{api}", f"http://127.0.0.1:{s3}"
-        self._etcd(where.bin / "etcd", f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peer}")
+        self.etcd = f"http://127.0.0.1:{etcd}"
+        self._etcd(where.bin / "etcd", self.etcd, f"http://127.0.0.1:{peer}")
         self._s3(gateway, s3)
-        await _until("etcd answers", lambda: client.get(f"http://127.0.0.1:{etcd}/health") is not None)
-        self._api(where.bin / "kube-apiserver", f"http://127.0.0.1:{etcd}", api)
+        await _until("etcd answers", lambda: client.get(f"{self.etcd}/health") is not None)
+        self._api(where.bin / "kube-apiserver", self.etcd, api)
         await _until("the API server is ready", lambda: client.get(f"{self.api}/readyz") is not None)
         await _until("the S3 server is ready", lambda: client.get(f"{self.s3}/health") is not None)
         self._controllers(where.bin / "kube-controller-manager")
@@ -81,6 +83,23 @@ class Plane:
         # Signs service accounts' tokens, which nobody asks for here; the API server wants a key all the same.
         command = f"openssl ecparam -name prime256v1 -genkey -noout -out {self.folder / 'sa.key'}"
         subprocess.run(command.split(), check=True, capture_output=True)
+        self._write_certificate()
+
+    def _write_certificate(self) -> None:
+        """The API server's, on an elliptic curve: each watch of each operator shakes hands, and with RSA that is dear.
+
+        It is also all the authorities that operators know, who talk in plain to the choke point: to read those of the
+        machine would take each of them a tenth of its start.
+        """
+        (self.folder / "certificates").mkdir(exist_ok=True)
+        request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+        files = ["-keyout", str(self.folder / "certificates/apiserver.key"), "-out", str(self.certificate)]
+        subprocess.run([*request.split(), *files], check=True, capture_output=True)
+
+    @property
+    def certificate(self) -> Path:
+        """The API server's certificate."""
+        return self.folder / "certificates/apiserver.crt"
 
     def _etcd(self, program: Path, here: str, peer: str) -> None:
         flags = {
@@ -101,7 +120,7 @@ class Plane:
     def _s3(self, program: Path, port: int) -> None:
         data = self.folder / "s3"
         (data / BUCKET).mkdir(parents=True, exist_ok=True)  # a directory below the served one is a bucket
-        command = [program, "--port", f"127.0.0.1:{port}", "--region", "us-east-1", "--health", "/health"]
+        command = [program, "--port", f"127.0.0.1:{port}", "--region", "us-east-1", "--health", "/health", "--quiet"]
         keys = {"ROOT_ACCESS_KEY": KEYS[0], "ROOT_SECRET_KEY": KEYS[1]}
         self._run("versitygw", [*command, "posix", data], keys)
 
@@ -111,7 +130,8 @@ class Plane:
             "bind-address": "127.0.0.1",
             "advertise-address": "127.0.0.1",
             "secure-port": port,
-            "cert-dir": self.folder / "certificates",
+            "tls-cert-file": self.certificate,
+            "tls-private-key-file": self.folder / "certificates/apiserver.key",
             "token-auth-file": self.folder / "tokens.csv",
             "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
             "service-account-key-file": self.folder / "sa.key",
@@ -158,6 +178,10 @@ class Plane:
         await _until(
             "the kinds are served", lambda: subprocess.run(look, check=False, capture_output=True).returncode == 0
         )
+
+    def files(self, namespace: str) -> Path:
+        """Where the S3 server keeps what a run has in the bucket: keys are paths, and it keeps nothing beside them."""
+        return self.folder / "s3" / BUCKET / namespace
 
     def kubeconfig(self, name: str, server: str, token: str) -> Path:
         """Write a kubeconfig; JSON is YAML."""

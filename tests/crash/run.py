@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ import yaml
 from penstock.kube import resources
 from tests.crash import processes, snapshot
 from tests.crash.choke import Choke
+from tests.crash.etcd import Etcd
 from tests.crash.faults import Way
 from tests.crash.kubelet import World
+from tests.crash.moments import Look, Moments, times_of_files
 from tests.crash.plane import KEYS, OPERATOR, Plane
 from tests.crash.processes import ROOT, Process, Zygote, free_port
 from tests.crash.servers import Api, Bucket
@@ -39,6 +42,7 @@ class Lab:
     plane: Plane
     zygote: Zygote
     api: Api
+    etcd: Etcd
     bucket: Bucket
     plain: aiohttp.ClientSession
     raw: aiohttp.ClientSession
@@ -52,7 +56,7 @@ class Lab:
         plain = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         raw = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         zygote = await Zygote.open(folder / "launcher.log")
-        return cls(plane, zygote, Api(plane, plain), Bucket(plane), plain, raw)
+        return cls(plane, zygote, Api(plane, plain), Etcd(plane.etcd, plain), Bucket(plane), plain, raw)
 
     async def close(self) -> None:
         """Stop them."""
@@ -113,6 +117,9 @@ class Run:
             "PENSTOCK_LEASE_SECONDS": "60",
             "PENSTOCK_PROBE_PORT": str(self._probe),
             "PENSTOCK_FLINK_ADDRESS": f"{self.choke.address}/flink/{{host}}",
+            # In place of all authorities of the machine: nothing of an operator's is encrypted here.
+            "SSL_CERT_FILE": str(self._lab.plane.certificate),
+            "SSL_CERT_DIR": str(self._lab.plane.folder / "none"),
         }
 
     async def _start(self) -> None:
@@ -141,10 +148,19 @@ class Run:
         if self._operator is not None:
             await self._operator.kill()
 
-    async def close(self) -> None:
-        """Kill the operator and stop listening; what it made stays until the servers stop."""
+    async def close(self, *, clear: bool = True) -> None:
+        """Kill the operator and stop listening; all that there is of its namespace goes, unless it is to be looked at.
+
+        What thousands of runs leave would be in the memory of the API server and of the garbage collector until the
+        end, and each request slower than the one before.
+        """
         await self._end()
         await self.choke.close()
+        await self._end()  # one that was started again because of a request that was still under way
+        if clear:
+            await self._lab.etcd.clear(self.namespace)
+            await asyncio.to_thread(shutil.rmtree, self._lab.plane.files(self.namespace), ignore_errors=True)
+            (self._lab.plane.folder / f"{self.namespace}.kubeconfig").unlink(missing_ok=True)
 
     @property
     def pid(self) -> int:
@@ -327,17 +343,30 @@ class Run:
 
     # ------------------------------------------------------------ looking
 
+    def keep_moments(self) -> Moments:
+        """From now on keep what the world is at each effect."""
+        self.choke.moments = Moments(self._world_now, lambda: self.world.has_to_move_on)
+        return self.choke.moments
+
+    async def _world_now(self) -> Look:
+        """All that an operator that starts now can find."""
+        flink = self.world.standing()
+        objects = await self._lab.etcd.versions(self.namespace)
+        files = times_of_files(self._lab.plane.files(self.namespace))
+        sure = None not in (flink, files) and flink == self.world.standing()
+        return f"{objects} {files} {flink}" if sure else None
+
     async def look(self, *, errors: bool = False) -> str:
         """The state as text, everything random masked."""
         lab = self._lab
         seen = await snapshot.take(lab.api, lab.bucket, self.world.flink, self.namespace, self.choke.address)
         return snapshot.text_of(seen, errors=errors)
 
-    async def settle(self) -> None:
+    async def settle(self, seconds: float = SETTLED_SECONDS) -> None:
         """Wait until nothing has been written for a while, and nothing is to come that comes by itself."""
         await self.until("each Present Checkpoint is verified", self._verified)
-        while self.quiet_seconds < SETTLED_SECONDS:  # noqa: ASYNC110 - quiet is the absence of events
-            await asyncio.sleep(SETTLED_SECONDS - self.quiet_seconds + 0.01)
+        while self.quiet_seconds < seconds:  # noqa: ASYNC110 - quiet is the absence of events
+            await asyncio.sleep(seconds - self.quiet_seconds + 0.01)
 
     async def _verified(self) -> bool:
         """The look at a Checkpoint comes in the background: on a busy machine so late that all would seem settled."""
