@@ -4,6 +4,7 @@
 # Environment:
 #   KAFKA_ADVERTISED   host:port by which clients come back (default: this pod's address, port 9092)
 #   KAFKA_HEAP         the JVM's heap (default 512m)
+#   KAFKA_JAVA         more options of Java, separated by spaces
 #   KAFKA_PROPERTIES   more broker settings, `key=value` lines; the last of a key wins
 # Data lies in /var/lib/kafka (mount a volume there); it is formatted when it is empty.
 set -euo pipefail
@@ -40,7 +41,8 @@ share.coordinator.state.topic.min.isr=1
 ${KAFKA_PROPERTIES:-}
 SETTINGS
 
-java=(java "-Xmx${KAFKA_HEAP:-512m}" -Xms128m -XX:+UseG1GC -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true
+read -ra more <<<"${KAFKA_JAVA:--XX:+UseG1GC}"
+java=(java "-Xmx${KAFKA_HEAP:-512m}" -Xms128m "${more[@]}" -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true
   "-Djava.io.tmpdir=$data" -Dlog4j2.configurationFile=/opt/kafka/log4j2.yaml -cp '/opt/kafka/libs/*')
 
 if [[ ! -f $data/data/meta.properties ]]; then

@@ -48,8 +48,8 @@ def shared_classes(paths: Paths, below: Sequence[Layer], owner: Callable[[str], 
         # Without /proc a program does not know where it lies, and finds its libraries by this alone.
         home = next((root / "usr/lib/jvm").glob("java-*/bin/java")).parents[1]
         inside = "/" + str(home.relative_to(root))
-        command = ["nice", "chroot", root, f"{inside}/bin/java", "-Xshare:dump", "-XX:SharedClassListFile=/classes.txt"]
-        command += [f"-XX:SharedArchiveFile=/{ARCHIVE}"]
+        command: list[str | Path] = ["nice", "chroot", root, f"{inside}/bin/java", "-Xshare:dump"]
+        command += ["-XX:SharedClassListFile=/classes.txt", f"-XX:SharedArchiveFile=/{ARCHIVE}"]
         command += ["-cp", class_path([jar.name for jar in (root / "opt/flink/lib").glob("*.jar")])]
         run(command, env={"LD_LIBRARY_PATH": f"{inside}/lib"})
         made = tree / ARCHIVE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 from lab import Kubectl, Lab  # noqa: E402
 
 from demo import data  # noqa: E402
+from tests.quick import KAFKA  # noqa: E402
 
 # Each worker of pytest-xdist has a lab of its own, in the same cluster.
 NAMESPACE = "-".join(filter(None, ("penstock-e2e", os.environ.get("PYTEST_XDIST_WORKER"))))
@@ -40,13 +42,18 @@ def lab(kubectl: Kubectl, kubeconfig: str) -> Iterator[Lab]:
     lab = Lab(kubectl, NAMESPACE, kubeconfig)
     _remove(kubectl)
     for name in ("namespace", "s3", "kafka", "tools"):
-        lab.apply(f"manifests/demo/{name}.yaml")
+        lab.apply(f"manifests/demo/{name}.yaml", _quick_kafka)
     for workload in ("deployment/versitygw", "statefulset/kafka", "deployment/tools"):
         kubectl("-n", NAMESPACE, "rollout", "status", workload, "--timeout=120s", seconds=130)
     yield lab
     logs = kubectl("-n", "penstock-system", "logs", "deployment/penstock", "--tail=-1", check=False).stdout
     Path(os.environ.get("PENSTOCK_LOGS", str(ROOT / ".venv"))).joinpath("operator.log").write_text(logs)
     _remove(kubectl)
+
+
+def _quick_kafka(text: str) -> str:
+    before = "            - name: KAFKA_HEAP\n"
+    return text.replace(before, f"            - {json.dumps(KAFKA)}\n{before}")
 
 
 def _remove(kubectl: Kubectl) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from demo import data, oracle
+from tests.quick import QUICK, SCRIPTS_TOO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +40,14 @@ def checkpoint(name: str, description: str) -> dict[str, Any]:
 
 
 def adapted(text: str) -> str:
-    """Without the example's own Checkpoint: the test takes its own when it wants it. And with little CPU reserved."""
+    """Without the example's own Checkpoint: the test takes its own when it wants it.
+
+    And with little CPU reserved, and with JVMs that start quickly: it has eight runs.
+    """
     text = "---".join(part for part in text.split("---") if "kind: Checkpoint\n" not in part)
+    quick = "".join(f"      {key}: {json.dumps(value)}\n" for key, value in QUICK.items())
+    text = text.replace("    configuration:\n", f"    configuration:\n{quick}")
+    text = text.replace("  parallelism: 2\n", f"  parallelism: 2\n  podTemplate: {json.dumps(SCRIPTS_TOO)}\n")
     return re.sub(r"cpu: \d+m", "cpu: 50m", text)
 
 

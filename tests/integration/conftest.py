@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from demo import topic
+from tests.quick import KAFKA
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +32,7 @@ def _kafka(kubectl: Callable[..., Any], kubeconfig: str, namespace: str) -> Iter
             [container] = found["spec"]["template"]["spec"]["containers"]
             [advertised] = [entry for entry in container["env"] if entry["name"] == "KAFKA_ADVERTISED"]
             advertised["value"] = address  # clients come back by the address that Kafka tells them
+            container["env"].append(KAFKA)
         kubectl("apply", "-f", "-", given=found)
     deadline = time.monotonic() + 120
     while kubectl("-n", namespace, "get", "pod", "kafka-0", check=False).returncode != 0:
