@@ -1,4 +1,4 @@
-"""Objects of the test cluster, asked for without a process for each question: one of kubectl costs 0.1 s of CPU.
+"""Objects of the test cluster, asked for without a process for each question: one of kubectl's costs 0.1 s of CPU.
 
 What a test waits for it asks for twice a second. What a user types is typed: that goes through kubectl.
 """

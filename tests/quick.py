@@ -1,7 +1,8 @@
 """Settings for a Flink that lives for a minute on a small node, as those of tests do; what it does stays the same.
 
-A start costs its JVMs 46 s of CPU as they come, and 17 s with these: most of it was the second compiler, the threads of
-the collector, the verifier, which looks at each of 40,000 classes, and to read what lies in the image's archive now.
+A start costs its JVMs 46 s of CPU as they come, and 18 to 20 s with these: most of it was the second compiler, the
+threads of the collector, the verifier, which looks at each of 40,000 classes, and to read what lies in the image's
+archive now.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An archive of loaded classes for a Flink image (class data sharing): its JVMs start with a fifth less of CPU.
+"""An archive of loaded classes for a Flink image (class data sharing): its JVMs start with a sixth less of CPU.
 
 A JVM takes it when it is told to, by `-XX:SharedArchiveFile=/opt/flink/classes.jsa`; one whose class path begins with
 other jars ignores it. `classes/<version>.txt.xz` names the classes that JobManagers and TaskManagers in pods had
