@@ -53,7 +53,7 @@ e2e: $(VENV)/.ready ## Run what needs the cluster only
 .PHONY: replay
 replay: $(VENV)/.ready cluster ## Prove restores and replays on real Kafka and Flink: a line for each scenario
 	@$(PYTHON) tests/prepare.py
-	@$(BIN)/pytest -q $(addprefix tests/e2e/test_,$(addsuffix .py,as_of preflight replay forks restorable rollback positions))
+	@$(BIN)/pytest -q $(addprefix tests/e2e/test_,$(addsuffix .py,preflight replay forks restorable rollback positions))
 
 .PHONY: recovery
 recovery: $(VENV)/.ready cluster ## Prove what is told of recoveries: estimates beside what it took, for each run

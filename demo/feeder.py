@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 _QUIET_SECONDS: Final = 2.0
 _REPORT_SECONDS: Final = 1.0
-_BURST_SECONDS: Final = 0.02
+_BURST_SECONDS: Final = 0.1
+"""Records that are due within so long are written together: each request costs the broker and its readers alike."""
 _FLUSH_SECONDS: Final = 20
 _TERMINATED: Final = 143
 

@@ -65,7 +65,7 @@ def test_the_year_of_flights_comes_out_exactly_once_whatever_happens(flights: La
     status = lab.until("the job runs, started empty", lab.runs)
     assert status["startedFrom"]["kind"] == "Empty"
     assert status["jobVersion"] == 1
-    lab.until("it has committed windows", lambda: lab.read("flights-hourly"))
+    lab.until("it has committed windows", lambda: lab.read("flights-hourly"), every=3)
 
     # A manual checkpoint.
     before = {record.value for record in lab.read("flights-hourly")}

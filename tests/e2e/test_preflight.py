@@ -108,11 +108,3 @@ def test_state_that_is_given_up_does_not_keep_the_change_from_running(tried: Lab
     assert checks(status)["Operators"] == "Overridden"
     began = status["startedFrom"]
     assert (began["checkpoint"], began["allowNonRestoredState"], began["confirmed"]) == (OLDER, True, True)
-
-
-def test_what_is_overridden_is_stopped_for(tried: Lab) -> None:
-    lab, run = tried, tried.job(NAME)["run"]["id"]
-    start = {"startFrom": {"latest": {}, "checkpoint": None, "override": ["ProgramFails"]}}
-    lab.patch({"job": {"sql": {"script": ENDLESS.replace("FROM numbers", "FROM nobody")}}} | start, NAME)
-    lab.until("the job is stopped for it", lambda: lab.job(NAME).get("run", {}).get("id") != run)
-    assert checks(lab.job(NAME))["Program"] == "Overridden"

@@ -1,11 +1,12 @@
-"""Whether what is there can be restored: verified Checkpoints, a missing file, and state from elsewhere."""
+"""What is there to restore: verified Checkpoints, a missing file, state from elsewhere, the newest as of a time."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_behaviours import stream_job
+from test_behaviours import ENDLESS, stream_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,19 +15,17 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(300)]
 
-SCRIPT = """
-CREATE TEMPORARY TABLE numbers (id INT) WITH (
-  'connector' = 'datagen', 'rows-per-second' = '50', 'fields.id.min' = '0', 'fields.id.max' = '9');
-CREATE TEMPORARY TABLE nowhere (id INT, seen BIGINT) WITH ('connector' = 'blackhole');
-INSERT INTO nowhere SELECT id, COUNT(*) FROM numbers GROUP BY id;
-"""
 IN_FILES = {"execution.checkpointing.data-inline-threshold": "1 b"}
 """So that the few bytes of state lie in files of their own, and not within `_metadata`."""
+RARELY = {"execution.checkpointing.min-pause": "1 h"}
+"""The interval alone would let Flink's first checkpoint come at a random time within it: it would be the newest."""
 BUCKET = "penstock"
+INDIA = timezone(timedelta(hours=5, minutes=30))
 
 
 def job(lab: Lab, name: str, **spec: Any) -> dict[str, Any]:
-    return stream_job(lab, name, SCRIPT, configuration=IN_FILES, **spec)
+    kept = {"interval": "1h", "retention": {"numRetained": 9}}
+    return stream_job(lab, name, ENDLESS, checkpoints=kept, configuration=IN_FILES | RARELY, **spec)
 
 
 def checkpoint(name: str, of: str = "whole", **spec: Any) -> dict[str, Any]:
@@ -49,15 +48,25 @@ def directory(lab: Lab, name: str) -> str:
     return str(status(lab, name)["location"]).removeprefix(f"s3://{BUCKET}/") + "/"
 
 
+def complete(lab: Lab, name: str) -> datetime:
+    return datetime.fromisoformat(status(lab, name)["completionTime"])
+
+
+def text(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")
+
+
 @pytest.fixture(scope="module")
 def running(lab: Lab) -> Iterator[Lab]:
-    """The job, with the Checkpoints `good` and `broken`, both Present."""
+    """The job, with the Checkpoints `good` and `broken`, both Present, seconds apart."""
     lab.apply("manifests/examples/flights.yaml", lambda text: "---".join(text.split("---")[:3]))  # the store alone
     lab.create(job(lab, "whole"))
     lab.until("the job runs", lambda: lab.runs("whole"))
     for name in ("good", "broken"):
         lab.create(checkpoint(name))
         lab.until(f"{name} is verified", lambda name=name: verified(lab, name) == ("True", "Whole"))
+        passed = complete(lab, name) + timedelta(seconds=3)
+        lab.until("some seconds have passed", lambda passed=passed: datetime.now(UTC) > passed)
     yield lab
     for name in ("whole", "heir"):
         lab.kubectl("delete", "streamjob", name, "--ignore-not-found", "--timeout=100s", seconds=110)
@@ -128,3 +137,39 @@ def test_state_from_elsewhere_is_started_from_and_never_deleted(running: Lab) ->
     assert lab.get("checkpoint", "brought")
     lab.kubectl("delete", "checkpoint", "brought", "--timeout=30s")
     assert lab.keys("elsewhere/") == copied
+
+
+# ---------------------------------------------------------------- as of a time
+
+
+@pytest.mark.scenario("as of a time before the first checkpoint: refused, the job runs on", group="replay")
+def test_before_the_first_one_there_is_nothing(running: Lab) -> None:
+    lab = running
+    run, first = lab.job("whole")["run"]["id"], complete(lab, "good")
+    said = lab.penstock("restore", "whole", "--as-of", text(first - timedelta(seconds=1)), "--wait", expect=1)
+    assert "NothingAsOf: spec.startFrom.asOf.time" in said
+    assert f"the first that there is was complete at {text(first).replace('+00:00', 'Z')}" in said
+    assert lab.job("whole")["run"]["id"] == run
+
+
+@pytest.mark.scenario("as of a time in the future: refused, the job runs on", group="replay")
+def test_a_time_that_has_not_come_is_refused(running: Lab) -> None:
+    lab = running
+    run = lab.job("whole")["run"]["id"]
+    said = lab.penstock("restore", "whole", "--as-of", text(datetime.now(UTC) + timedelta(hours=1)), "--wait", expect=1)
+    assert "TimeInTheFuture: spec.startFrom.asOf.time" in said
+    assert lab.job("whole")["run"]["id"] == run
+    assert "no time zone" in lab.penstock("restore", "whole", "--as-of", "2026-01-31T12:00:00", expect=2)
+
+
+@pytest.mark.scenario(
+    "as of a time between two checkpoints, written in another time zone: the earlier one", group="replay"
+)
+def test_between_two_the_earlier_one_is_started_from(running: Lab) -> None:
+    lab = running
+    between = complete(lab, "broken") - timedelta(seconds=1)
+    assert between > complete(lab, "good")
+    lab.penstock("restore", "whole", "--as-of", text(between.astimezone(INDIA)), "--wait")
+    began = lab.job("whole")["startedFrom"]
+    assert (began["kind"], began["checkpoint"], began["confirmed"]) == ("Checkpoint", "good", True)
+    assert began["checkpointId"] == lab.get("checkpoint", "good")["status"]["checkpointId"]

@@ -72,11 +72,15 @@ def test_a_jar_that_is_not_there_is_taken_back_too(careful: Lab) -> None:
     override = {"startFrom": {"latest": {}, "override": ["ProgramFails"]}}
     lab.patch({"job": {"sql": None, "jar": {"uri": "local:///opt/flink/usrlib/missing.jar"}}} | override, NAME)
     status = lab.until("the change is taken back", lambda: taken_back(lab, 3), 240)
+    assert {each["name"]: each["result"] for each in status["restore"]["preflight"]["checks"]}[
+        "Program"
+    ] == "Overridden"
     assert status["jobVersion"] == 1
     assert "missing.jar" in status["rolledBack"]["message"]
     assert len(warnings(lab)) == 2
 
 
+@pytest.mark.exhaustive
 def test_what_was_mended_is_started(careful: Lab) -> None:
     lab = careful
     lab.patch({"job": {"jar": None, "sql": {"script": WORKS}}, "parallelism": 2}, NAME)

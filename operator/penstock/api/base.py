@@ -49,7 +49,12 @@ def dump(model: Model) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _whole_seconds_utc(time: datetime) -> datetime:
+def whole_seconds(time: datetime) -> datetime:
+    """In UTC and cut to whole seconds, as Kubernetes keeps times.
+
+    Raises:
+        ValueError: when there is no such time in UTC.
+    """
     try:
         utc = time.astimezone(UTC)
     except OverflowError as error:  # the first and the last day that there are, in another zone
@@ -59,11 +64,11 @@ def _whole_seconds_utc(time: datetime) -> datetime:
 
 def format_time(time: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, as Kubernetes writes its own times: `2026-01-31T12:00:00Z`."""
-    return _whole_seconds_utc(time).isoformat().replace("+00:00", "Z")
+    return whole_seconds(time).isoformat().replace("+00:00", "Z")
 
 
 # Whole seconds, so that a status read back equals the status that was written.
-Time = Annotated[AwareDatetime, AfterValidator(_whole_seconds_utc), PlainSerializer(format_time, when_used="json")]
+Time = Annotated[AwareDatetime, AfterValidator(whole_seconds), PlainSerializer(format_time, when_used="json")]
 
 # The name of another object: a DNS-1123 subdomain.
 ObjectName = Annotated[

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from penstock.api.base import Model, Time
+from penstock.api.base import Model, Time, whole_seconds
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -46,10 +46,9 @@ def set_condition(conditions: Conditions, new: Condition, now: datetime) -> Cond
     old = find_condition(conditions, new.type)
     if old is not None and old.last_transition_time is not None and _says(old) == _says(new):
         return conditions  # nearly every pass says what the pass before has said
-    unchanged = old is not None and old.status == new.status and old.last_transition_time is not None
-    time = old.last_transition_time if old is not None and unchanged else now
-    # Validated again, because model_copy would let a time with microseconds in.
-    settled = Condition.model_validate(new.model_dump() | {"last_transition_time": time})
+    before = old.last_transition_time if old is not None and old.status == new.status else None
+    time = before if before is not None else now
+    settled = new.model_copy(update={"last_transition_time": whole_seconds(time)})
     if old is None:
         return (*conditions, settled)
     return tuple(settled if condition.type == new.type else condition for condition in conditions)

@@ -1,11 +1,12 @@
 """What is told of a catch-up beside what it takes: the real decisions over looks at a job that reads at a known speed.
 
-`tests/e2e/test_recovery.py` plays the same on real Flink and Kafka, two of these runs in `make test` and all of them in
+`tests/e2e/test_recovery.py` plays the same on real Flink and Kafka, one of these runs in `make test` and all of them in
 `make test-all`; that Flink's figures are what the looks here say is held by `tests/integration/flink/test_contract.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from penstock.decide.change import spec_hash
 from penstock.decide.estimate import Partition, Situation, subtasks
 from penstock.source.looks import Base, Look
 from tests.unit.builders import NOW, job
-from tests.unit.decide.moves import moves
+from tests.unit.decide.moves import Moves, moves
 from tests.unit.decide.recoveries import SOURCES, after, attempt, caught_up, coming, followed, recovery
 
 RUNS = ((1, 0), (2, 0), (2, 1000), (1, 500), (3, 2000))
@@ -67,25 +68,31 @@ class Simulated:
         return Look(NOW + timedelta(seconds=seconds), ends, read, readers, pending, running_millis=millis)
 
 
-def watch(simulated: Simulated, known: dict[str, Any]) -> tuple[list[Recovery], dict[str, Any]]:
-    """Each status.recovery until it has caught up, and what is known of the job's speed afterwards."""
+def passes(simulated: Simulated, known: dict[str, Any]) -> Iterator[Moves]:
+    """What is decided at each look, for ten minutes."""
     base = Base({("flights", number): 0 for number in range(PARTITIONS)})
     spec = SOURCES | {"parallelism": simulated.parallelism}
     of_spec = {"applied_spec_hash": spec_hash(job(**spec).spec)}
     seen = coming(recovery(started_at=NOW), status=known | of_spec, spec=spec, flink=None)
     looks: list[Look] = []
-    told: list[Recovery] = []
     for seconds in range(0, 600, PAUSE):
         looks = [*looks, simulated.look(seconds)][-7:]
         answer = attempt() if seconds >= RESTART else None
         seen = replace(seen, followed=followed(*looks, base=base), flink=answer)
         found = moves(seen)
+        yield found
+        seen = after(found, seen, PAUSE)
+
+
+def watch(simulated: Simulated, known: dict[str, Any]) -> tuple[list[Recovery], dict[str, Any]]:
+    """Each status.recovery until it has caught up, and what is known of the job's speed afterwards."""
+    told: list[Recovery] = []
+    for found in passes(simulated, known):
         assert found.status.recovery is not None
         told.append(found.status.recovery)
         if caught_up(found)[0] == "True":
             status = dump(found.status)
             return told, {key: status[key] for key in ("capacity", "capacities")}
-        seen = after(found, seen, PAUSE)
     raise AssertionError(f"it never catches up: {told[-1]}")
 
 
@@ -112,6 +119,27 @@ def test_an_estimate_is_within_a_factor_of_two_and_the_end_is_told_when_it_is_th
             if all(simulated.read(seconds / 10, s) >= simulated.end(seconds / 10) - rate / 2 for s in simulated.shares)
         )
         assert -PAUSE <= last.actual.seconds - gone <= 2 * PAUSE, (parallelism, rate, last.actual, gone)
+
+
+def test_an_arrival_above_the_capacity_is_said_and_parallelism_mends_it() -> None:
+    rate = 1.1 * SPEEDS[1]
+    _, known = watch(Simulated(1, 0), {})
+    for found in passes(Simulated(1, rate), known):
+        never = found.status.recovery
+        assert never is not None
+        assert caught_up(found)[0] != "True"
+        if "never" in never.outlook:
+            break
+    else:
+        raise AssertionError(f"nobody says so: {never}")
+    assert never.text.endswith(", never")
+    assert never.estimated_completion is None
+    assert never.arrival_per_second == pytest.approx(rate, rel=0.2)
+    assert never.records_per_second is not None
+    assert never.records_per_second < never.arrival_per_second
+    told, _ = watch(Simulated(2, rate), known)
+    assert any(each.estimated_completion is not None for each in told)
+    assert told[-1].percent == 100
 
 
 @pytest.mark.parametrize("parallelism", [1, 2, 3])

@@ -12,6 +12,7 @@ from penstock.api.checkpoint import Phase
 from penstock.api.streamjob_status import EndState, JobState, StartKind
 from tests.unit.builders import PLACE
 from tests.unit.decide.toy import Scenario, Toy, after
+from tests.unit.decide.toy.tape import Tape
 
 BIG = {"limits": {"memory": "3Gi"}}
 
@@ -235,10 +236,13 @@ def test_a_story_ends_well(story: Story, expected: dict[str, Any]) -> None:
 
 def disturbed(story: Story, disturbance: Callable[[Toy], None]) -> Iterator[tuple[Toy, str]]:
     """The world after a story in whose last scenario the operator died, for each place where it can die."""
-    before = after(*story[:-1])
-    for position in range(before.operations + 1, after(*story).operations + 1):
+    whole = after(*story[:-1])
+    first, tape = whole.operations + 1, Tape()
+    whole.tape = tape
+    story[-1](whole)
+    for position in range(first, whole.operations + 1):
         toy = after(*story[:-1])
-        toy.crash_after, toy.on_crash = position, disturbance
+        toy.crash_after, toy.on_crash, toy.tape = position, disturbance, tape.played()
         story[-1](toy)
         yield toy, f"after operation {position}:\n" + "\n".join(toy.trace[-60:])
 

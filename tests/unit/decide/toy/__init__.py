@@ -20,6 +20,9 @@ from tests.unit import builders
 from tests.unit.builders import PLACE
 from tests.unit.decide.toy.operator import Operator
 
+_QUIET = 2
+"""After more passes in a row than that in which nothing happened nothing will."""
+
 
 class Toy(Operator):
     """The world, with an operator in it."""
@@ -33,17 +36,22 @@ class Toy(Operator):
 
     def settle(self, limit: int = 250) -> None:
         """Let the operator and the world go on until nothing changes any more."""
-        quiet = 0
-        for _ in range(limit):
+        quiet, passed = self.tape.begin(self) if self.tape is not None else (0, 0)
+        while quiet <= _QUIET and passed < limit:
+            if self.tape is not None:
+                self.tape.keep(self, quiet, passed)
             decision = self.reconcile()
             pause = decision.after_seconds if decision is not None else 1.0
             busy = decision is None or any(_is_busy(step) for step in decision.steps)
             job = self.job
             busy = busy or (job is not None and job.status.intent is not None) or (pause is not None and pause < 5)
-            quiet = 0 if busy else quiet + 1
-            if quiet > 2:
-                return
-            self.tick(min(10.0, 1.0 if pause is None else max(pause, 0.2)))
+            quiet, passed = 0 if busy else quiet + 1, passed + 1
+            if quiet <= _QUIET:
+                self.tick(min(10.0, 1.0 if pause is None else max(pause, 0.2)))
+        if self.tape is not None:
+            self.tape.keep(self, quiet, passed)
+        if quiet > _QUIET:
+            return
         tail = "\n".join(self.trace[-25:])
         raise AssertionError(f"not settled after {limit} passes:\n{tail}")
 

@@ -21,6 +21,7 @@ from tests.unit.builders import PLACE
 from tests.unit.decide.rules import objection
 from tests.unit.decide.toy.ground import loaded
 from tests.unit.decide.toy.kubernetes import KubernetesSide
+from tests.unit.decide.toy.tape import Tape
 
 _IN_STORE = (
     model.WriteNote,
@@ -48,6 +49,7 @@ class Operator(KubernetesSide):
         self.crash_after: int | None = None
         self.on_crash: Callable[[Any], None] = lambda toy: toy.tick(1)
         self.trace: list[str] = []
+        self.tape: Tape | None = None
 
     def reconcile(self) -> Decision | None:
         """One pass; None when the operator died in it or met a conflict."""
