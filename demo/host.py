@@ -64,8 +64,10 @@ class Kubectl:
             self("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / name))
 
     def install_operator(self) -> None:
-        """CRDs, policies and operator of this checkout; the operator's pod is made anew, its image may have changed."""
+        """CRDs, policies and operator of this checkout; a pod that is there is made anew, its image may be another."""
+        found = self("-n", "penstock-system", "get", "deployment", "penstock", "--ignore-not-found", "-o", "name")
         self.apply(*_MANIFESTS)
         self("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
-        self("-n", "penstock-system", "rollout", "restart", "deployment/penstock")
+        if found.strip():
+            self("-n", "penstock-system", "rollout", "restart", "deployment/penstock")
         self("-n", "penstock-system", "rollout", "status", "deployment/penstock", "--timeout=120s")

@@ -16,34 +16,59 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 from lab import Kubectl, Lab  # noqa: E402
 
 from demo import data  # noqa: E402
+from tests.leftovers import LABS, remove  # noqa: E402
 from tests.quick import KAFKA  # noqa: E402
 
 # Each worker of pytest-xdist has a lab of its own, in the same cluster.
-NAMESPACE = "-".join(filter(None, ("penstock-e2e", os.environ.get("PYTEST_XDIST_WORKER"))))
+NAMESPACE = "-".join(filter(None, (LABS, os.environ.get("PYTEST_XDIST_WORKER"))))
 
 
-LONG = ("test_crashes.py", "test_flights.py", "test_states.py", "test_replay.py", "test_behaviours.py")
-"""What takes longest goes first, the longest of all at the head: the last file is then a short one, and no worker waits
-long for the other."""
+_BY_LENGTH = (
+    "crashes",
+    "flights",
+    "states",
+    "replay",
+    "behaviours",
+    "positions",
+    "undo",
+    "rollback",
+    "changes",
+    "forks",
+    "preflight",
+    "restorable",
+    "stores",
+)
+"""What takes longest goes first, so that the last file is a short one, and no worker waits long for the other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first, the others as they come; the operator works, but for tests that bring their own."""
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    files = [f"test_{name}.py" for name in _BY_LENGTH]
+    items.sort(key=lambda item: files.index(item.path.name) if item.path.name in files else -1)
     for item in items:
-        if item.path.parent == Path(__file__).parent and item.get_closest_marker("rest") is None:
+        if _needs_the_operator(item):
             item.fixturenames.insert(0, "operator_at_work")
 
 
+def _needs_the_operator(item: pytest.Item) -> bool:
+    return item.path.parent == Path(__file__).parent and item.get_closest_marker("rest") is None
+
+
 @pytest.fixture(scope="session")
-def lab(kubectl: Kubectl, kubeconfig: str) -> Iterator[Lab]:
-    """The lab; what an earlier run that was killed left is taken away first."""
+def lab(kubectl: Kubectl, kubeconfig: str, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The lab; what an earlier run that was killed left is taken away first.
+
+    Kafka costs 20 s of CPU: those that bring their own operator have no use for it.
+    """
     data.fetch()
     lab = Lab(kubectl, NAMESPACE, kubeconfig)
     _remove(kubectl)
-    for name in ("namespace", "s3", "kafka", "tools"):
+    parts = {"namespace": "", "s3": "deployment/versitygw"}
+    if any(map(_needs_the_operator, request.session.items)):
+        parts |= {"kafka": "statefulset/kafka", "tools": "deployment/tools"}
+    for name in parts:
         lab.apply(f"manifests/demo/{name}.yaml", _quick_kafka)
-    for workload in ("deployment/versitygw", "statefulset/kafka", "deployment/tools"):
+    for workload in filter(None, parts.values()):
         kubectl("-n", NAMESPACE, "rollout", "status", workload, "--timeout=120s", seconds=130)
     yield lab
     logs = kubectl("-n", "penstock-system", "logs", "deployment/penstock", "--tail=-1", check=False).stdout
@@ -57,14 +82,4 @@ def _quick_kafka(text: str) -> str:
 
 
 def _remove(kubectl: Kubectl) -> None:
-    """Jobs first, while the operator and the store can still do their part."""
-    if not kubectl("get", "namespace", NAMESPACE, "--ignore-not-found").stdout:
-        return
-    for kind in ("streamjobs", "checkpoints"):
-        pinned = '{"spec":{"pinned":false,"deletionPolicy":"Retain"}}'
-        for name in kubectl("-n", NAMESPACE, "get", kind, "-o", "name").stdout.split():
-            if kind == "checkpoints":
-                kubectl("-n", NAMESPACE, "patch", name, "--type=merge", "-p", pinned)
-        kubectl("-n", NAMESPACE, "delete", kind, "--all", "--timeout=100s", seconds=110)
-    kubectl("delete", "checkpointstore", NAMESPACE, "--ignore-not-found", "--timeout=40s")
-    kubectl("delete", "namespace", NAMESPACE, "--timeout=100s", seconds=110)
+    remove(lambda *words, **options: str(kubectl(*words, **options).stdout), NAMESPACE, seconds=110)
