@@ -101,9 +101,8 @@ def run(feed: Feed, flights: Sequence[Flight]) -> int:
     written = 0
     try:
         for slot in slots:
-            while feed.rate and (early := started + written / feed.rate - time.monotonic()) > _BURST_SECONDS:
-                producer.poll(early)
-                seen.check()
+            if feed.rate and (due := started + written / feed.rate) - time.monotonic() > _BURST_SECONDS:
+                _wait(producer, due, seen)
             flight = data.marker(flights) if slot.flight is None else flights[slot.flight]
             _write(producer, feed.topic, slot.partition, data.record(flight))
             written += 1
@@ -135,6 +134,13 @@ def _producer(bootstrap: str, on_delivery: _Acknowledged) -> Producer:
             "on_delivery": on_delivery,
         },
     )
+
+
+def _wait(producer: Producer, until: float, seen: _Acknowledged) -> None:
+    """Waits for a time of the monotonic clock, whatever is acknowledged meanwhile."""
+    while (left := until - time.monotonic()) > 0:
+        producer.poll(left)
+        seen.check()
 
 
 def _write(producer: Producer, name: str, partition: int, value: bytes) -> None:
