@@ -27,16 +27,8 @@ from tests.unit.builders import (
     savepoint,
     started_from,
 )
-from tests.unit.decide.test_scenarios import (
-    create,
-    disturbed,
-    restore_older,
-    start_again,
-    stop,
-    take,
-    take_another,
-    upgrade,
-)
+from tests.unit.decide.test_scenarios import create, restore_older, start_again, stop, take, take_another, upgrade
+from tests.unit.decide.toy import disturbed
 
 BEGAN = started_from(savepoint(1), checkpoint="before", run=OLD_RUN, checkpoint_id=1, text="before", reason="asked for")
 

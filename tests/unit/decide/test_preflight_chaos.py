@@ -8,8 +8,8 @@ import pytest
 
 from penstock.api import constants
 from penstock.api.streamjob_status import StartKind
-from tests.unit.decide.test_scenarios import RUNNING, UPGRADE, create, disturbed, restore_older, take
-from tests.unit.decide.toy import Scenario, Toy, after
+from tests.unit.decide.test_scenarios import RUNNING, UPGRADE, create, restore_older, take
+from tests.unit.decide.toy import Scenario, Toy, after, disturbed
 from tests.unit.decide.toy.flink import DROPS, NO_GRAPH, SILENT
 
 Story = tuple[Scenario, ...]

@@ -21,7 +21,6 @@ from tests.unit.decide.test_scenarios import (
     SAME,
     _lose_checkpoint_statuses,
     create,
-    disturbed,
     lose_pods_and_high_availability,
     restart_class,
     stop,
@@ -30,7 +29,7 @@ from tests.unit.decide.test_scenarios import (
     upgrade_latest,
     upgrade_stateless,
 )
-from tests.unit.decide.toy import Scenario, Toy, after
+from tests.unit.decide.toy import Scenario, Toy, after, disturbed
 
 Story = tuple[Scenario, ...]
 

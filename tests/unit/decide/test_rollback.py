@@ -27,8 +27,8 @@ from tests.unit.builders import (
     stored,
 )
 from tests.unit.decide.moves import Moves, moves
-from tests.unit.decide.test_scenarios import RUNNING, STOP, UPGRADE, create, disturbed, take, take_another
-from tests.unit.decide.toy import Scenario, Toy, after
+from tests.unit.decide.test_scenarios import RUNNING, STOP, UPGRADE, create, take, take_another
+from tests.unit.decide.toy import Scenario, Toy, after, disturbed
 from tests.unit.decide.toy.flink import DIES, FAILS, HANGS
 
 C, R = StartKind.CHECKPOINT, StartKind.RETAINED

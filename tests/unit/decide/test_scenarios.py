@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +10,7 @@ import pytest
 from penstock.api.checkpoint import Phase
 from penstock.api.streamjob_status import EndState, JobState, StartKind
 from tests.unit.builders import PLACE
-from tests.unit.decide.toy import Scenario, Toy, after
-from tests.unit.decide.toy.tape import Tape
+from tests.unit.decide.toy import Scenario, Toy, after, disturbed
 
 BIG = {"limits": {"memory": "3Gi"}}
 
@@ -232,19 +230,6 @@ def test_a_story_ends_well(story: Story, expected: dict[str, Any]) -> None:
     assert toy.violations == []
     assert toy.untrue() == []
     assert {key: value for key, value in toy.summary().items() if key in expected} == expected
-
-
-def disturbed(story: Story, disturbance: Callable[[Toy], None]) -> Iterator[tuple[Toy, str]]:
-    """The world after a story in whose last scenario the operator died, for each place where it can die."""
-    whole = after(*story[:-1])
-    first, tape = whole.operations + 1, Tape()
-    whole.tape = tape
-    story[-1](whole)
-    for position in range(first, whole.operations + 1):
-        toy = after(*story[:-1])
-        toy.crash_after, toy.on_crash, toy.tape = position, disturbance, tape.played()
-        story[-1](toy)
-        yield toy, f"after operation {position}:\n" + "\n".join(toy.trace[-60:])
 
 
 @pytest.mark.parametrize("story", [story for story, _ in STORIES], ids=_name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.decide.test_scenarios import create, disturbed, keep_one, restore_older, stop, take, take_another
-from tests.unit.decide.toy import Scenario, Toy, after
+from tests.unit.decide.test_scenarios import create, keep_one, restore_older, stop, take, take_another
+from tests.unit.decide.toy import Scenario, Toy, after, disturbed
 
 
 def start_twice(toy: Toy) -> None:

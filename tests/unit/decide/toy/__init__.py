@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from penstock.api.checkpoint import Checkpoint, Phase, Source
 from tests.unit import builders
 from tests.unit.builders import PLACE
 from tests.unit.decide.toy.operator import Operator
+from tests.unit.decide.toy.tape import Tape
 
 _QUIET = 2
 """After more passes in a row than that in which nothing happened nothing will."""
@@ -133,3 +134,16 @@ def _played(scenarios: tuple[Scenario, ...]) -> Toy:
 def after(*scenarios: Scenario) -> Toy:
     """A world of its own after these scenarios, in none of which anything went wrong."""
     return copy.deepcopy(_played(scenarios))
+
+
+def disturbed(story: tuple[Scenario, ...], disturbance: Callable[[Toy], None]) -> Iterator[tuple[Toy, str]]:
+    """The world after a story in whose last scenario the operator died, for each place where it can die."""
+    whole = after(*story[:-1])
+    first, tape = whole.operations + 1, Tape()
+    whole.tape = tape
+    story[-1](whole)
+    for position in range(first, whole.operations + 1):
+        toy = after(*story[:-1])
+        toy.crash_after, toy.on_crash, toy.tape = position, disturbance, tape.played()
+        story[-1](toy)
+        yield toy, f"after operation {position}:\n" + "\n".join(toy.trace[-60:])
