@@ -25,7 +25,9 @@ async def crash(options: argparse.Namespace, folder: Path) -> int:
     try:
         print(f"servers are up after {time.monotonic() - began:.1f} s, logs in {folder}", flush=True)
         room = asyncio.Semaphore(options.jobs + sum(2 * each.waits for each in chosen))
-        both = [runner.learn(lab, each, room, options.quiet, options.broken) for each in _longest_first(chosen)]
+        both = [
+            runner.learn(lab, each, room, options.quiet, options.broken, whole=True) for each in _longest_first(chosen)
+        ]
         found = await asyncio.gather(*both)
         await asyncio.gather(*(rest for _, rest in found))
         learned = sorted((each for each, _ in found), key=lambda each: chosen.index(each.scenario))

@@ -68,16 +68,23 @@ Room = asyncio.Semaphore
 
 
 async def learn(
-    lab: Lab, scenario: Scenario, room: Room, quiet_seconds: float = QUIET_SECONDS, broken: str = ""
+    lab: Lab,
+    scenario: Scenario,
+    room: Room,
+    quiet_seconds: float = QUIET_SECONDS,
+    broken: str = "",
+    *,
+    whole: bool = False,
 ) -> tuple[Learned, asyncio.Task[None]]:
-    """Play a scenario twice, some of them once by `python3 -m penstock` itself; whatever differs is a problem.
+    """Play a scenario twice, some of them once by `python3 -m penstock` itself (`whole`: whichever it is).
 
-    Its points can be played at once. The task waits for what may follow, and adds that to the problems.
+    Whatever differs is a problem. Its points can be played at once. The task waits for what may follow, and adds that to
+    the problems.
     """
     one, two = Run(lab, broken), Run(lab, broken)
     first, second = await asyncio.gather(
         _without_faults(one, scenario, room, whole=False),
-        _without_faults(two, scenario, room, whole=scenario.whole and not broken),
+        _without_faults(two, scenario, room, whole=(whole or scenario.whole) and not broken),
     )
     first.broken, first.twins = broken, second.moments
     first.problems += second.problems

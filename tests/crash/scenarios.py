@@ -26,7 +26,8 @@ class Scenario:
     waits: bool = False
     """Whether it waits for the clock for longer than it does anything."""
     whole: bool = False
-    """Whether it is also learned from `python3 -m penstock` itself: its imports cost more CPU than a scenario does."""
+    """Whether the sample also learns it from `python3 -m penstock` itself, whose imports cost more CPU than a scenario;
+    `make crash` learns all of them from it."""
 
 
 async def _nothing(_: Run) -> None:
