@@ -78,8 +78,8 @@ async def learn(
 ) -> tuple[Learned, asyncio.Task[None]]:
     """Play a scenario twice, some of them once by `python3 -m penstock` itself (`whole`: whichever it is).
 
-    Whatever differs is a problem. Its points can be played at once. The task waits for what may follow, and adds that to
-    the problems.
+    Whatever differs is a problem. Its points can be played at once. The task waits for what may follow, and adds what
+    came to the problems.
     """
     one, two = Run(lab, broken), Run(lab, broken)
     first, second = await asyncio.gather(
