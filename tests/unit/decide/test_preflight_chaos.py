@@ -57,8 +57,8 @@ def mend(toy: Toy) -> None:
 
 
 def ask(toy: Toy) -> None:
-    toy.objects[""]["metadata"]["annotations"] = {constants.PREFLIGHT: "before 1"}
-    toy._put("", toy.objects[""])
+    stored = toy.objects[""]
+    toy._put("", stored | {"metadata": stored["metadata"] | {"annotations": {constants.PREFLIGHT: "before 1"}}})
     toy.settle()
 
 

@@ -49,9 +49,8 @@ class KubernetesSide(FlinkSide):
         spec = dict(stored["spec"])
         if "checkpoints" in change:
             change["checkpoints"] = spec["checkpoints"] | change["checkpoints"]
-        stored["spec"] = spec | change
-        stored["metadata"]["generation"] += 1
-        self._put("", stored)
+        metadata = stored["metadata"] | {"generation": stored["metadata"]["generation"] + 1}
+        self._put("", stored | {"spec": spec | change, "metadata": metadata})
 
     def create_checkpoint(self, name: str, **spec: Any) -> None:
         made = builders.checkpoint(name, self._number(), finalizers=(), created=self.now, **spec)
@@ -62,12 +61,11 @@ class KubernetesSide(FlinkSide):
         if not stored["metadata"].get("finalizers"):
             del self.objects[name]
             return
-        stored["metadata"].setdefault("deletionTimestamp", self.now.isoformat())
-        self._put(name, stored)
+        metadata = {"deletionTimestamp": self.now.isoformat()} | stored["metadata"]
+        self._put(name, stored | {"metadata": metadata})
 
     def lose_status(self, name: str = "") -> None:
-        self.objects[name]["status"] = {}
-        self._put(name, self.objects[name])
+        self._put(name, self.objects[name] | {"status": {}})
 
     def kill_job_managers(self) -> None:
         """Every JobManager's process dies; its Job will make another pod."""
@@ -148,9 +146,9 @@ class KubernetesSide(FlinkSide):
             raise Stale("conflict")
         own = constants.FINALIZER_DATA if name else constants.FINALIZER_RUN
         others = [each for each in stored["metadata"].get("finalizers", []) if each != own]
-        stored["metadata"]["finalizers"] = [*others, own] if effect.present else others
-        self._put(name, stored)
-        if stored["metadata"].get("deletionTimestamp") and not stored["metadata"]["finalizers"]:
+        finalizers = [*others, own] if effect.present else others
+        self._put(name, stored | {"metadata": stored["metadata"] | {"finalizers": finalizers}})
+        if stored["metadata"].get("deletionTimestamp") and not finalizers:
             del self.objects[name]
             if not name:  # the garbage collector
                 self.programs.clear()
