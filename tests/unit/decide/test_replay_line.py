@@ -137,7 +137,7 @@ def test_the_status_of_the_job_is_lost_after_any_operation(story: Story) -> None
     """A live run is adopted with its times; without one the newest state tells by its Checkpoint or its note."""
     for toy, where in disturbed(story, Toy.lose_status):
         assert toy.violations == [], where
-        assert {key: toy.summary()[key] for key in SAME}["state"] == JobState.RUNNING, where
+        assert toy.summary(*SAME)["state"] == JobState.RUNNING, where
 
 
 @pytest.mark.parametrize("passes", range(1, 16))

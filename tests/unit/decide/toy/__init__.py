@@ -88,10 +88,10 @@ class Toy(Operator):
         ended = {key for key in there if not any(part in key for part in running)} if self.job else set()
         return sorted(lying - there) + sorted(ended - lying)
 
-    def summary(self) -> dict[str, Any]:
-        """The end state, without ids and times."""
+    def summary(self, *keys: str) -> dict[str, Any]:
+        """The end state, without ids and times; `keys`: this part of it."""
         job = self.job
-        return {
+        whole = {
             "state": job.status.state if job else "gone",
             "intent": job.status.intent if job else None,
             "version": job.status.job_version if job else 0,
@@ -111,6 +111,7 @@ class Toy(Operator):
             "starts": len(self.starts),
             "programs": len(self.programs),
         }
+        return {key: whole[key] for key in keys or whole}
 
 
 def _is_busy(step: model.Step) -> bool:

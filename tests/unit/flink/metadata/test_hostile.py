@@ -38,13 +38,21 @@ def outcome(data: bytes | Iterable[bytes], directory: str = DIRECTORY) -> Metada
         assert peak < MIB
 
 
+def refusal(data: bytes, directory: str) -> MetadataError:
+    """What pytest.raises would give, in a fifth of its time: there are 200,000 places to cut a file."""
+    try:
+        read([data], directory)
+    except MetadataError as error:
+        return error
+    pytest.fail(f"{len(data)} bytes were read as a whole file")
+
+
 @every
 def test_a_file_that_was_cut_anywhere(real: Real) -> None:
     for length in range(len(real.data)):
-        with pytest.raises(MetadataError) as caught:
-            read([real.data[:length]], real.directory)
-        assert caught.value.offset <= length
-        assert "the end of the file" in caught.value.found
+        error = refusal(real.data[:length], real.directory)
+        assert error.offset <= length
+        assert "the end of the file" in error.found
 
 
 @every
