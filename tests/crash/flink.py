@@ -206,8 +206,8 @@ class Flink:
             if job.looks > 1:
                 await self._run(job)
             return 200, _overview(job)
-        if rest == ["checkpoints"]:
-            return 200, _checkpoints(job)
+        if rest[0] == "checkpoints":
+            return 200, _checkpoints(job) if len(rest) == 1 else _CONFIG
         return _detail(job, rest)
 
     def _applications(self, job: Job) -> dict[str, Any]:
@@ -361,6 +361,13 @@ def _overview(job: Job) -> dict[str, Any]:
     vertices = [{"id": "0" * 32, "name": "Source", "parallelism": 1, "status": job.state}] if running else []
     times = {"start-time": job.began_millis, "now": _now(), "timestamps": {"RESTARTING": 0}}
     return {"jid": job.run, "name": "job", "state": job.state, "vertices": vertices} | times
+
+
+_CONFIG = {
+    "mode": "exactly_once",
+    "interval": 60_000,
+    "externalization": {"enabled": True, "delete_on_cancellation": False},
+}
 
 
 def _detail(job: Job, rest: list[str]) -> Answer:

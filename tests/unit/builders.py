@@ -18,7 +18,7 @@ from penstock.api.streamjob_status import Run, StartedFrom, StartIntent, StopInt
 from penstock.decide import decide, preflight
 from penstock.decide.change import spec_hash
 from penstock.decide.verification import wishes
-from penstock.flink.answers import CheckpointStats, FlinkJob, Restored
+from penstock.flink.answers import Checkpointing, CheckpointStats, FlinkJob, Restored
 from penstock.model import (
     JobListing,
     Manager,
@@ -227,6 +227,7 @@ def run_objects(run: str = RUN, **more: Any) -> RunObjects:
     base: dict[str, Any] = {
         "manager": Manager.ACTIVE,
         "pods": 2,
+        "manager_pods": 1,
         "objects": 5,
         "job_version": 1,
         "spec_hash": spec_hash(job().spec),
@@ -254,6 +255,9 @@ def flink(state: str = "RUNNING", **more: Any) -> FlinkJob:
     """A job in Flink; RUNNING with all tasks unless said otherwise."""
     base: dict[str, Any] = {"all_running": state == "RUNNING", "completed": stats()}
     return FlinkJob(state, **(base | more))
+
+
+KEEPS = Checkpointing(keeps_on_cancellation=True, interval_millis=60_000)
 
 
 def restored(path: str, number: int = 1) -> Restored:
@@ -335,6 +339,7 @@ def observed(stream_job: StreamJob | None = None, **more: Any) -> Observed:
         "runs": (run_objects(),),
         "revisions": (revision(),),
         "flink": flink(),
+        "checkpointing": KEEPS,
         "store": StoreView(PLACE, store()),
     }
     seen = Observed(now=NOW, fresh_run=FRESH_RUN, **(base | more))

@@ -8,7 +8,7 @@ from penstock.api import constants
 from penstock.api.base import dump
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.streamjob import StreamJob
-from penstock.flink.answers import FlinkJob, NotTriggered, Trigger
+from penstock.flink.answers import Checkpointing, FlinkJob, NotTriggered, Trigger
 from penstock.flink.progress import Progress
 from penstock.inventory.verifier import Verifier
 from penstock.model import Observed, StoreView
@@ -17,7 +17,7 @@ from penstock.source.answers import Measured
 from penstock.source.held import SourceWish
 from penstock.source.looks import Looks
 from penstock.source.measurer import Measurer
-from tests.unit.builders import FRESH_RUN, NAMESPACE, NOW, PLACE, flink, store, store_manifest
+from tests.unit.builders import FRESH_RUN, KEEPS, NAMESPACE, NOW, PLACE, flink, store, store_manifest
 from tests.unit.fakes import FakeKube, FakeStore, Manifest
 
 SPACE: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
@@ -30,6 +30,7 @@ class FakeFlink:
         self.answer: FlinkJob | Exception | None = job or flink()
         self.trigger_answer: Trigger | Exception = trigger or NotTriggered()
         self.asked: list[tuple[str, ...]] = []
+        self.checkpoints: Checkpointing | Exception | None = KEEPS
         self.busy: int | None = None
         self.read: Progress | Exception = Progress()
         self.why: str | Exception = ""
@@ -45,6 +46,12 @@ class FakeFlink:
         if isinstance(self.trigger_answer, Exception):
             raise self.trigger_answer
         return self.trigger_answer
+
+    async def checkpointing(self, base: str, run: str) -> Checkpointing | None:
+        self.asked.append(("checkpointing", base, run))
+        if isinstance(self.checkpoints, Exception):
+            raise self.checkpoints
+        return self.checkpoints
 
     async def busiest(self, base: str, run: str) -> int | None:
         self.asked.append(("busiest", base, run))

@@ -69,7 +69,7 @@ class StopMethod(StrEnum):
 
     SAVEPOINT = "Savepoint"  # Flink's stop, with a savepoint
     CANCEL = "Cancel"  # Flink's cancel: retained checkpoints stay
-    KILL = "Kill"  # its pods are deleted: Flink does not answer
+    KILL = "Kill"  # its pods are deleted, the JobManager's first: Flink takes it for a suspension and discards nothing
 
 
 class StartedFrom(Model):
@@ -247,6 +247,7 @@ class TeardownIntent(Model):
     recorded_at: Time
     deadline: Time
     end_state: EndState | None = None
+    lives: bool = False  # Flink has not ended the job: its JobManager goes before the rest does
     next_start_from: dict[str, Any] | None = None
 
 

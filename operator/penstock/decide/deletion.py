@@ -85,7 +85,9 @@ def _stopped(draft: Draft) -> bool:
         return False
     run = live_run(draft.job)
     if run is not None:
-        stop.record(draft, run, StopReason.DELETE, StopMethod.CANCEL)
+        # In a namespace that goes nothing is asked of Flink: Kubernetes takes its pods at this very moment.
+        method = StopMethod.KILL if draft.observed.namespace_terminating else StopMethod.CANCEL
+        stop.record(draft, run, StopReason.DELETE, method)
         return False
     left = [objects for objects in draft.observed.runs if objects.objects or objects.pods]
     for objects in left:

@@ -12,7 +12,7 @@ from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState, StreamJob
-from penstock.api.streamjob_status import Run, StartIntent, StopIntent, TeardownIntent
+from penstock.api.streamjob_status import Run, StartIntent, StopIntent, StopMethod, TeardownIntent
 from penstock.flink.answers import CheckpointStats, FlinkJob
 from penstock.model import Manager, RunObjects, Unknown
 
@@ -25,6 +25,8 @@ class Needs:
 
     flink: str = ""
     """The run whose job Flink is to be asked about; empty: none."""
+    checkpointing: bool = False
+    """Whether it is to be asked how that job really takes checkpoints."""
     listing: bool = False
     """All complete states of this namespace and job name."""
     triggers: tuple[str, ...] = ()
@@ -64,7 +66,17 @@ def needs_in_store(
     fresh = [ckpt for ckpt in silent if ckpt.status.phase is None]
     present = [ckpt for ckpt in silent if run is not None and ckpt.status.run == run.id and isinstance(flink, FlinkJob)]
     targets = tuple(ckpt.metadata.name for ckpt in present if ckpt.status.phase is Phase.PRESENT)
-    return replace(wanted, listing=wanted.listing or bool(fresh and job), targets=wanted.targets + targets)
+    return replace(
+        wanted,
+        checkpointing=isinstance(flink, FlinkJob) and not flink.terminal and _is_to_be_cancelled(job),
+        listing=wanted.listing or bool(fresh and job),
+        targets=wanted.targets + targets,
+    )
+
+
+def _is_to_be_cancelled(job: StreamJob | None) -> bool:
+    intent = job.status.intent if job is not None else None
+    return isinstance(intent, StopIntent) and intent.method is StopMethod.CANCEL
 
 
 def _is_followed(checkpoint: Checkpoint) -> bool:

@@ -10,8 +10,16 @@ from penstock.api.duration import parse_duration
 from penstock.api.streamjob import IfSavepointFails
 from penstock.api.streamjob_status import EndState, JobState, Run, StopIntent, StopMethod, StopReason, TeardownIntent
 from penstock.decide.draft import Draft
-from penstock.flink.answers import FlinkJob
-from penstock.model import CancelJob, CreateCheckpoint, DeleteHighAvailability, DeleteRun, Manager, Unknown
+from penstock.flink.answers import Checkpointing, FlinkJob
+from penstock.model import (
+    CancelJob,
+    CreateCheckpoint,
+    DeleteHighAvailability,
+    DeleteManager,
+    DeleteRun,
+    Manager,
+    Unknown,
+)
 from penstock.names import stop_checkpoint
 
 CANCEL_LIMIT = timedelta(seconds=60)
@@ -69,7 +77,7 @@ def proceed(draft: Draft, intent: StopIntent) -> None:
     elif ended is not None:
         _taken_down(draft, intent, ended)
     elif intent.method is StopMethod.KILL:
-        _taken_down(draft, intent, EndState.STOPPED)
+        _taken_down(draft, intent, EndState.STOPPED, lives=True)
     elif intent.method is StopMethod.CANCEL:
         _cancel(draft, intent)
     else:
@@ -109,10 +117,32 @@ def _cancel(draft: Draft, intent: StopIntent) -> None:
     limit = intent.triggered_at + CANCEL_LIMIT if answers and intent.triggered_at else intent.deadline
     if draft.now >= limit and (intent.triggered_at or not answers):
         draft.say("Warning", "Killed", "Flink did not cancel the job in time; its pods are deleted")
-        _taken_down(draft, intent, EndState.LOST)
-    elif answers:
+        _taken_down(draft, intent, EndState.LOST, lives=True)
+    elif not answers:
+        return
+    elif not (why := _may_not_be_cancelled(draft)):
         draft.act(CancelJob(intent.run))
         draft.set(intent=intent.model_copy(update={"triggered_at": intent.triggered_at or draft.now}))
+    elif intent.triggered_at is None:
+        draft.say("Warning", "NotCancelled", f"{why}. Its pods are deleted instead: then its checkpoints stay")
+        _taken_down(draft, intent, EndState.STOPPED, lives=True)
+
+
+def _may_not_be_cancelled(draft: Draft) -> str:
+    """Why a cancel might make Flink delete the only state that there is; empty: Flink has just said that it keeps it.
+
+    What the operator writes into Flink's configuration proves nothing: the program comes after it.
+    """
+    found = draft.observed.checkpointing
+    if isinstance(found, Checkpointing) and found.keeps_on_cancellation:
+        return ""
+    if isinstance(found, Checkpointing):
+        return (
+            "the program has changed execution.checkpointing.externalized-checkpoint-retention: a cancel would make "
+            "Flink delete the job's checkpoints. Take that line out of it"
+        )
+    more = f" ({found.reason})" if isinstance(found, Unknown) else ""
+    return f"Flink does not say whether it keeps the job's checkpoints when it is cancelled{more}"
 
 
 def _with_savepoint(draft: Draft, intent: StopIntent) -> None:
@@ -168,7 +198,7 @@ def _attempt_failed(draft: Draft, intent: StopIntent, why: str) -> None:
     draft.wake(pause.total_seconds())
 
 
-def _taken_down(draft: Draft, intent: StopIntent, end: EndState) -> None:
+def _taken_down(draft: Draft, intent: StopIntent, end: EndState, *, lives: bool = False) -> None:
     checkpoint = checkpoint_of(draft, intent) if intent.checkpoint else None
     if checkpoint is not None and draft.status_of(checkpoint).phase in (Phase.CREATING, None, Phase.PENDING):
         # What it left in the store is looked at while the run's own words can still be asked for.
@@ -178,11 +208,19 @@ def _taken_down(draft: Draft, intent: StopIntent, end: EndState) -> None:
             return
     if draft.status.run is not None and checkpoint is not None:
         draft.set(run=draft.status.run.model_copy(update={"stop_checkpoint": checkpoint.metadata.name}))
-    teardown(draft, intent.run, f"{intent.reason}", end, intent.next_start_from)
+    teardown(draft, intent.run, f"{intent.reason}", end, intent.next_start_from, lives=lives)
 
 
-def teardown(draft: Draft, run: str, reason: str, end: EndState, next_start_from: dict[str, Any] | None = None) -> None:
-    """Record the intent to take an ended run's objects away."""
+def teardown(
+    draft: Draft,
+    run: str,
+    reason: str,
+    end: EndState,
+    next_start_from: dict[str, Any] | None = None,
+    *,
+    lives: bool = False,
+) -> None:
+    """Record the intent to take a run's objects away; `lives`: Flink has not ended its job."""
     draft.set(
         intent=TeardownIntent(
             run=run,
@@ -190,6 +228,7 @@ def teardown(draft: Draft, run: str, reason: str, end: EndState, next_start_from
             recorded_at=draft.now,
             deadline=draft.now + TEARDOWN_LIMIT,
             end_state=end,
+            lives=lives,
             next_start_from=next_start_from,
         )
     )
@@ -200,7 +239,10 @@ def proceed_teardown(draft: Draft, intent: TeardownIntent) -> None:
     """Take the objects away; when nothing runs any more, Flink's HA data too; then the run has ended."""
     objects = draft.observed.objects_of(intent.run)
     if objects.objects or objects.pods:
-        draft.act(DeleteRun(intent.run))
+        # A job that loses its TaskManagers may fail, and Flink then discard what its program does not want retained. A
+        # JobManager that ends by itself discards nothing: for Flink the job is suspended.
+        manages = objects.manager is not Manager.ABSENT or objects.manager_pods
+        draft.act(DeleteManager(intent.run) if intent.lives and manages else DeleteRun(intent.run))
         draft.waiting = f"{objects.pods} pods of the run are going away"
         draft.wake(1)
         if draft.now >= intent.deadline:

@@ -78,6 +78,19 @@ class FlinkJob:
 
 
 @dataclass(frozen=True)
+class Checkpointing:
+    """`GET /jobs/:id/checkpoints/config`: how a job really takes checkpoints, whatever its program was told to do."""
+
+    keeps_on_cancellation: bool
+    """Whether its checkpoints stay in the store when it is cancelled."""
+    interval_millis: int = 0
+    mode: str = ""
+    """`exactly_once` or `at_least_once`."""
+    storage: str = ""
+    """Flink's class for where they lie, without its package: `FileSystemCheckpointStorage`."""
+
+
+@dataclass(frozen=True)
 class InProgress:
     """The savepoint is being taken."""
 
@@ -124,6 +137,17 @@ def parse_job(job: dict[str, Any], checkpoints: dict[str, Any]) -> FlinkJob:
         began_millis=int(job.get("start-time") or 0),
         restarted_millis=int((job.get("timestamps") or {}).get("RESTARTING") or 0),
         now_millis=int(job.get("now") or 0),
+    )
+
+
+def parse_checkpointing(config: dict[str, Any]) -> Checkpointing:
+    """Read `GET /jobs/:id/checkpoints/config`. What it does not say is taken for the worse."""
+    kept = config.get("externalization") or {}
+    return Checkpointing(
+        keeps_on_cancellation=kept.get("enabled") is True and kept.get("delete_on_cancellation") is False,
+        interval_millis=int(config.get("interval") or 0),
+        mode=str(config.get("mode") or ""),
+        storage=str(config.get("checkpoint_storage") or ""),
     )
 
 

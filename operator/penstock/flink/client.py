@@ -11,11 +11,13 @@ import aiohttp
 
 from penstock.errors import Refused, RetryLater
 from penstock.flink.answers import (
+    Checkpointing,
     FlinkJob,
     NotTriggered,
     Trigger,
     busy_millis,
     innermost,
+    parse_checkpointing,
     parse_job,
     parse_trigger,
 )
@@ -46,6 +48,11 @@ class FlinkRest:
         if view.state != "FAILED":
             return view
         return replace(view, failure=await self.fault(base, run))
+
+    async def checkpointing(self, base: str, run: str) -> Checkpointing | None:
+        """How a job really takes checkpoints; None when it takes none, or is not known."""
+        answer = await self._call("GET", f"{base}/jobs/{run}/checkpoints/config", missing=True)
+        return None if answer is None else parse_checkpointing(answer)
 
     async def busiest(self, base: str, run: str) -> int | None:
         """How busy the busiest subtask of all is, in milliseconds per second; None when Flink does not tell of any."""

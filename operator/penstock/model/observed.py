@@ -16,7 +16,7 @@ from penstock.api.history import RunRecord
 from penstock.api.reading import Problem, Unreadable
 from penstock.api.store import CheckpointStore
 from penstock.api.streamjob import StreamJob
-from penstock.flink.answers import FlinkJob, Trigger
+from penstock.flink.answers import Checkpointing, FlinkJob, Trigger
 from penstock.source.held import Held, SourceWish
 from penstock.source.looks import Followed
 from penstock.store.layout import Place
@@ -67,6 +67,8 @@ class RunObjects:
     """A pod waits for its volumes: the Secret, which the operator may not read, may be missing."""
     pods: int = 0
     """Pods that still exist and have not ended, terminating ones included."""
+    manager_pods: int = 0
+    """Those of the JobManager among them."""
     objects: int = 0
     """All objects of the run but pods and Flink's own HA ConfigMaps."""
     ha_config_maps: tuple[str, ...] = ()
@@ -194,6 +196,8 @@ class Observed:
     revisions: tuple[Revision, ...] = ()
     flink: FlinkJob | Unknown | None = None
     """The current run's job in Flink; None when its JobManager does not know it."""
+    checkpointing: Checkpointing | Unknown | None = None
+    """How that job really takes checkpoints; None when nobody asked, or when it takes none."""
     triggers: Mapping[str, Trigger | Unknown] = field(default_factory=dict)
     """By Checkpoint name, for those that are being taken."""
     store: StoreView = field(default_factory=StoreView)

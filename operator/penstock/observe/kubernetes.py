@@ -173,6 +173,7 @@ def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple
         drifted=_drifted(kinds["Deployment"]),
         creating=any(_is_creating(pod) for pod in pods),
         pods=sum(not _has_ended(pod) for pod in pods),
+        manager_pods=sum(not _has_ended(pod) for pod in _managers(pods)),
         objects=sum(len(kinds[resource.kind]) for resource in _LASTING),
         ha_config_maps=ha,
         stale_pods=_stale(pods),
@@ -198,8 +199,11 @@ def _manager(job: Manifest | None) -> tuple[Manager, str]:
 
 def _waits(job: Manifest | None, pods: list[Manifest]) -> bool:
     failed = (job or {}).get("status", {}).get("failed", 0)
-    managers = [pod for pod in pods if pod["metadata"]["labels"].get(constants.LABEL_COMPONENT) == JOB_MANAGER]
-    return bool(failed) and not any(not _has_ended(pod) for pod in managers)
+    return bool(failed) and not any(not _has_ended(pod) for pod in _managers(pods))
+
+
+def _managers(pods: list[Manifest]) -> list[Manifest]:
+    return [pod for pod in pods if pod["metadata"]["labels"].get(constants.LABEL_COMPONENT) == JOB_MANAGER]
 
 
 def _time(text: str | None) -> datetime | None:

@@ -22,7 +22,7 @@ from penstock.decide import measuring, preflight, recovery, sources, standing
 from penstock.decide.needs import Needs, foreign_names, is_being_cleared, may_delete, needs, needs_in_store
 from penstock.decide.verification import wishes
 from penstock.errors import PenstockError, RetryLater
-from penstock.flink.answers import FlinkJob, Trigger
+from penstock.flink.answers import Checkpointing, FlinkJob, Trigger
 from penstock.inventory.positions import read_positions
 from penstock.kube import resources
 from penstock.kube.client import Kube
@@ -66,7 +66,8 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     triggers = await _triggers(world, job, checkpoints, wanted)
     flink = await _flink(world, job, wanted)
     wanted = needs_in_store(wanted, job, checkpoints, flink)
-    listing, targets, result = await asyncio.gather(
+    checkpointing, listing, targets, result = await asyncio.gather(
+        _checkpointing(world, job, wanted),
         _listing(client, namespace, name, wanted),
         _targets(client, view, checkpoints, wanted),
         _job_result(client, job, wanted),
@@ -84,6 +85,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         programs=programs_of(owned),
         revisions=revisions,
         flink=flink,
+        checkpointing=checkpointing,
         busy_millis=await _busy(world, job, flink),
         triggers=triggers,
         store=view,
@@ -202,6 +204,12 @@ async def _flink(world: World, job: StreamJob | None, wanted: Needs) -> FlinkJob
     if not wanted.flink or job is None:
         return None
     return await _known(world.flink.job(_address(world, job, wanted.flink), wanted.flink))
+
+
+async def _checkpointing(world: World, job: StreamJob | None, wanted: Needs) -> Checkpointing | Unknown | None:
+    if not wanted.checkpointing or job is None:
+        return None
+    return await _known(world.flink.checkpointing(_address(world, job, wanted.flink), wanted.flink))
 
 
 async def _busy(world: World, job: StreamJob | None, flink: FlinkJob | Unknown | None) -> int | Unknown | None:

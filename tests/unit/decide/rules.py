@@ -10,6 +10,7 @@ from penstock.api.checkpoint import Checkpoint, Phase
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob_status import StartIntent, StopIntent, StopMethod, TeardownIntent
 from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
+from penstock.flink.answers import Checkpointing
 from penstock.model import Effect, Observed
 
 
@@ -62,19 +63,30 @@ def _trigger(observed: Observed, effect: model.TriggerSavepoint) -> bool:
 
 
 def _cancel(observed: Observed, effect: model.CancelJob) -> bool:
-    intent = _intent(observed)
-    return isinstance(intent, StopIntent) and intent.run == effect.run and intent.method is StopMethod.CANCEL
+    """Only when Flink has said in this very pass that the checkpoints stay."""
+    intent, said = _intent(observed), observed.checkpointing
+    announced = isinstance(intent, StopIntent) and intent.run == effect.run and intent.method is StopMethod.CANCEL
+    return announced and isinstance(said, Checkpointing) and said.keeps_on_cancellation
 
 
 def _delete_run(observed: Observed, effect: model.DeleteRun) -> bool:
+    """All of an ended run; of one that lives the JobManager has to be gone."""
     intent, run = _intent(observed), live_run(observed.job)
-    return (isinstance(intent, TeardownIntent) and intent.run == effect.run) or run is None or run.id != effect.run
+    objects = observed.objects_of(effect.run)
+    manages = objects.manager is not model.Manager.ABSENT or objects.manager_pods
+    torn = isinstance(intent, TeardownIntent) and intent.run == effect.run and not (intent.lives and manages)
+    return torn or run is None or run.id != effect.run
 
 
 def _delete_manager(observed: Observed, effect: model.DeleteManager) -> bool:
-    """The run goes on: only its Job is made again, when no pod of it is there and nothing else is under way."""
-    run = live_run(observed.job)
-    return run is not None and run.id == effect.run and observed.objects_of(run.id).waits and _intent(observed) is None
+    """Either the run goes on: only its Job is made again, when no pod of it is there and nothing else is under way.
+
+    Or it is taken away while its job lives: then the JobManager goes first.
+    """
+    run, intent = live_run(observed.job), _intent(observed)
+    if isinstance(intent, TeardownIntent):
+        return intent.run == effect.run and intent.lives
+    return run is not None and run.id == effect.run and observed.objects_of(run.id).waits and intent is None
 
 
 def _delete_ha(observed: Observed, effect: model.DeleteHighAvailability) -> bool:

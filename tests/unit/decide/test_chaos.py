@@ -93,6 +93,8 @@ EVENTS: dict[str, Event] = {
     "offsets are there": _set("earliest", 0),
     "broker down": _set("broker_down", value=True),
     "broker up": _set("broker_down", value=False),
+    "a cancel discards": _set("discards_when_cancelled", value=True),
+    "a cancel keeps": _set("discards_when_cancelled", value=False),
     "savepoints fail": _set("savepoint_failure", "CheckpointException: no"),
     "savepoints work": _set("savepoint_failure", ""),
 }

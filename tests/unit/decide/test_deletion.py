@@ -69,6 +69,10 @@ def test_a_running_job_is_cancelled_without_a_savepoint():
     assert (found.intent, found.effects, found.status.state) == ("Stop Cancel", (), "Deleting")
 
 
+def test_in_a_namespace_that_goes_nothing_is_asked_of_flink():
+    assert deleted_job(namespace_terminating=True).intent == "Stop Kill"
+
+
 def test_a_stop_under_way_goes_on():
     found = deleted_job(live(intent=stop_intent()), flink=flink("FINISHED"))
     assert found.intent == "Teardown STOPPED"

@@ -59,6 +59,11 @@ def upgrade_latest(toy: Toy) -> None:
     toy.settle()
 
 
+def discard_when_cancelled(toy: Toy) -> None:
+    """The program says `SET 'execution.checkpointing.externalized-checkpoint-retention'='DELETE_ON_CANCELLATION'`."""
+    toy.discards_when_cancelled = True
+
+
 def restart_class(toy: Toy) -> None:
     toy.edit(taskManager={"resources": BIG})
     toy.settle()
@@ -192,6 +197,10 @@ STORIES: list[tuple[tuple[Scenario, ...], dict[str, Any]]] = [
     ((create, upgrade_stateless), RUNNING | {"version": 2, "checkpoints": [], "from": StartKind.EMPTY, "starts": 2}),
     ((create, upgrade_latest), RUNNING | {"version": 2, "checkpoints": [], "from": R, "starts": 2}),
     ((create, restart_class), RUNNING | {"version": 2, "checkpoints": [], "from": R, "starts": 2}),
+    ((create, discard_when_cancelled, restart_class), RUNNING | {"version": 2, "from": R, "starts": 2}),
+    ((create, discard_when_cancelled, upgrade_latest), RUNNING | {"version": 2, "from": R, "starts": 2}),
+    ((create, discard_when_cancelled, stop_without_savepoint, start_again), RUNNING | {"from": R, "starts": 2}),
+    ((create, discard_when_cancelled, lose_pointers), RUNNING | {"version": 1, "from": R, "starts": 2}),
     ((create, ignored_class), RUNNING | {"version": 1, "checkpoints": [], "starts": 1}),
     ((create, restart), RUNNING | {"version": 1, "checkpoints": [UPGRADE], "from": C, "starts": 2}),
     (

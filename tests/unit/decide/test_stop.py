@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from penstock.model import CancelJob, CreateCheckpoint, DeleteHighAvailability, DeleteRun, Manager, Unknown
+from penstock.flink.answers import Checkpointing
+from penstock.model import (
+    CancelJob,
+    CreateCheckpoint,
+    DeleteHighAvailability,
+    DeleteManager,
+    DeleteRun,
+    Manager,
+    Unknown,
+)
 from tests.unit.builders import (
     NOW,
     OLD_RUN,
@@ -75,8 +84,45 @@ def test_a_job_that_was_never_asked_because_the_operator_was_away_is_asked_first
     assert found.status.intent.triggered_at == NOW
 
 
+DISCARDS = Checkpointing(keeps_on_cancellation=False)
+
+
+@pytest.mark.parametrize("said", [DISCARDS, Unknown("time-out"), None], ids=["discards", "silent", "takes none"])
+def test_a_job_whose_checkpoints_a_cancel_might_discard_is_not_cancelled(said):
+    """Seen on real pods: a label was added, the run was cancelled, and Flink deleted all of the job's state."""
+    found = stopping(stop_intent("Cancel"), checkpointing=said)
+    assert (found.intent, found.effects, found.events) == ("Teardown STOPPED", (), ("NotCancelled",))
+    assert found.status.intent.lives
+
+
+def test_one_that_was_cancelled_already_is_waited_for_whatever_flink_says_by_now():
+    asked = stop_intent("Cancel", triggered_at=NOW)
+    found = stopping(asked, checkpointing=Unknown("time-out"))
+    assert (found.intent, found.effects, found.events) == ("Stop Cancel", (), ())
+
+
 def test_a_kill():
-    assert stopping(stop_intent("Kill"), flink=None).intent.startswith("Teardown")
+    found = stopping(stop_intent("Kill"), flink=None)
+    assert (found.intent, found.status.intent.lives) == ("Teardown STOPPED", True)
+
+
+@pytest.mark.parametrize(
+    ("objects", "effect"),
+    [
+        ({}, DeleteManager(RUN)),
+        ({"manager": Manager.ABSENT}, DeleteManager(RUN)),
+        ({"manager": Manager.ABSENT, "manager_pods": 0}, DeleteRun(RUN)),
+    ],
+    ids=["all of it", "the pod without its Job", "TaskManagers alone"],
+)
+def test_of_a_job_that_lives_the_jobmanager_goes_first(objects, effect):
+    """Without its TaskManagers it might fail, and Flink then discard what its program does not want retained."""
+    found = stopping(teardown_intent(lives=True), runs=(run_objects(**objects),))
+    assert found.effects == (effect,)
+
+
+def test_what_has_ended_goes_all_at_once():
+    assert stopping(teardown_intent(), runs=(run_objects(),)).effects == (DeleteRun(RUN),)
 
 
 def test_a_savepoint_begins_with_its_checkpoint():

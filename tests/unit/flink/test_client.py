@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from penstock.errors import Refused, RetryLater
 from penstock.flink import client as module
-from penstock.flink.answers import Completed, FlinkJob, NotTriggered
+from penstock.flink.answers import Checkpointing, Completed, FlinkJob, NotTriggered
 from penstock.flink.client import FlinkRest
 from penstock.flink.progress import Progress
 from tests.unit.builders import RUN
@@ -182,6 +182,33 @@ async def test_why_its_tasks_were_restarted(flink):
     entries = {"exceptionHistory": {"entries": [{"stacktrace": trace}]}}
     flink.answers = {f"{PATH}/exceptions": (200, entries)}
     assert await flink.rest.fault(flink.base, RUN) == "FlinkExpectedException: The TaskExecutor is shutting down."
+
+
+CONFIG = f"{PATH}/checkpoints/config"
+
+
+@pytest.mark.parametrize(
+    ("externalization", "keeps"),
+    [
+        ({"enabled": True, "delete_on_cancellation": False}, True),
+        ({"enabled": True, "delete_on_cancellation": True}, False),
+        ({"enabled": False, "delete_on_cancellation": True}, False),
+        ({"enabled": False, "delete_on_cancellation": False}, False),
+        ({"enabled": True}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+async def test_how_a_job_takes_checkpoints(flink, externalization, keeps):
+    storage = {"checkpoint_storage": "FileSystemCheckpointStorage"}
+    said = {"mode": "exactly_once", "interval": 2000, "externalization": externalization} | storage
+    flink.answers = {CONFIG: (200, said)}
+    found = await flink.rest.checkpointing(flink.base, RUN)
+    assert found == Checkpointing(keeps, 2000, "exactly_once", "FileSystemCheckpointStorage")
+
+
+async def test_of_a_job_without_checkpoints_it_does_not_say(flink):
+    assert await flink.rest.checkpointing(flink.base, RUN) is None
 
 
 async def test_a_cancel(flink):

@@ -22,6 +22,7 @@ from tests.unit.builders import (
     FRESH_RUN,
     HOME,
     JOB,
+    KEEPS,
     NAMESPACE,
     NOW,
     PLACE,
@@ -34,6 +35,7 @@ from tests.unit.builders import (
     live,
     retained,
     savepoint,
+    stop_intent,
     store_manifest,
     target,
     uid,
@@ -90,6 +92,24 @@ async def test_a_flink_that_does_not_answer(error):
     found = await look(FakeWorld(*RUNNING, taken, flink=FakeFlink(error, error)))
     assert found.flink == Unknown(str(error))
     assert found.triggers == {"before": Unknown(str(error))}
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [(KEEPS, KEEPS), (None, None), (RetryLater("time-out"), Unknown("time-out"))],
+    ids=["keeps", "takes none", "silent"],
+)
+async def test_before_a_cancel_flink_is_asked_what_becomes_of_the_checkpoints(said, found):
+    world = FakeWorld(manifest(job(live(intent=stop_intent("Cancel")))), *everything(run_context()))
+    world.flink.checkpoints = said
+    assert (await look(world)).checkpointing == found
+    assert [asked[0] for asked in world.flink.asked] == ["job", "checkpointing"]
+
+
+async def test_of_a_job_that_has_ended_it_is_not_asked():
+    world = FakeWorld(manifest(job(live(intent=stop_intent("Cancel")))), *everything(run_context()))
+    world.flink.answer = flink("CANCELED")
+    assert (await look(world)).checkpointing is None
 
 
 async def test_a_flink_that_does_not_know_the_job():

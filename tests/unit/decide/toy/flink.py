@@ -10,6 +10,7 @@ from penstock import model
 from penstock.api.replay import Replay
 from penstock.errors import Refused, RetryLater
 from penstock.flink.answers import (
+    Checkpointing,
     CheckpointStats,
     Completed,
     FlinkJob,
@@ -58,6 +59,12 @@ class FlinkSide(StoreSide):
             process.state, running, process.restored, process.completed, tuple(process.history[-10:]), "broken"
         )
 
+    def _checkpointing(self, run: str) -> Checkpointing | model.Unknown:
+        process = self.runs[run].process
+        if process is None or self.flink_down:
+            return model.Unknown("connection refused")
+        return Checkpointing(keeps_on_cancellation=not self.discards_when_cancelled)
+
     def _trigger(self, status: Any) -> Trigger | model.Unknown:
         process = self.runs[status.run].process
         if process is None or self.flink_down:
@@ -86,6 +93,8 @@ class FlinkSide(StoreSide):
         if not process.live:
             raise Refused("already reached another terminal state", "FlinkRefused", 409)
         self._end(self.runs[effect.run], "CANCELED")
+        if self.discards_when_cancelled:
+            self._discard(process, f"/checkpoints/{effect.run}/")
 
     def _started(self, location: str, replay: Replay | None) -> Process:
         if not location:

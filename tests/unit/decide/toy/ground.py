@@ -102,6 +102,8 @@ class Ground:
         self.savepoint_failure = ""
         self.store_down = False
         self.flink_down = False
+        self.discards_when_cancelled = False
+        """What the program has told Flink to do with the checkpoints of a job that is cancelled."""
         self.broker_down = False
         self.earliest = 0
         """The first offset that the broker still holds; every state goes on at 100."""

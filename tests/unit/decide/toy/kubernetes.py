@@ -94,6 +94,7 @@ class KubernetesSide(FlinkSide):
             missing=tuple(sorted(KINDS - {"Secret"} - deployed.kinds)),
             permit=deployed.permit,
             pods=deployed.pods,
+            manager_pods=int(deployed.process is not None),
             objects=len(deployed.kinds - {"Secret"}) + deployed.permit,
             ha_config_maps=pointers,
             job_version=applied.version if applied else 0,
@@ -205,7 +206,12 @@ class KubernetesSide(FlinkSide):
 
     def _do_DeleteRun(self, _: Observed, effect: model.DeleteRun) -> None:  # noqa: N802
         deployed = self.runs[effect.run]
+        if deployed.process is not None and deployed.process.live and deployed.kinds:
+            self.violations.append(f"run {effect.run} lost its TaskManagers while its JobManager had a job")
         deployed.kinds, deployed.permit = set(), False
+
+    def _do_DeleteManager(self, _: Observed, effect: model.DeleteManager) -> None:  # noqa: N802
+        self.runs[effect.run].kinds.discard("Job")
 
     def _do_DeletePods(self, observed: Observed, effect: model.DeletePods) -> None:  # noqa: N802
         """Pods are a number here."""

@@ -131,6 +131,7 @@ class Operator(KubernetesSide):
             programs=tuple(self.programs.values()) if job else (),
             revisions=tuple(self.revisions[key] for key in sorted(self.revisions)),
             flink=flink,
+            checkpointing=self._checkpointing(wanted.flink) if wanted.checkpointing else None,
             triggers={name: self._trigger(by_name[name].status) for name in wanted.triggers},
             store=model.StoreView(PLACE, builders.store()),
             listing=(down or self._listing()) if wanted.listing else None,
