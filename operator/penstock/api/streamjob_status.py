@@ -97,6 +97,8 @@ class StartedFrom(Model):
     """Whether Flink may give up state that the program has no operator for: only by startFrom.override."""
     confirmed: bool = False
     """Whether Flink has reported that it restored this one."""
+    restored: str | None = None
+    """What Flink has restored in its place, a URI or the word nothing; missing when it restored what was asked for."""
 
 
 class Run(Model):

@@ -10,7 +10,7 @@ from penstock.api.replay import Replay
 from penstock.api.start_from import StartFrom
 from penstock.api.streamjob import StreamJob
 from penstock.api.streamjob_status import EndState, StartedFrom, StartKind
-from penstock.decide import health, replay
+from penstock.decide import health, protection, replay
 from penstock.decide.needs import is_being_cleared, live_run, wants_restart
 from penstock.decide.refusal import Refusal
 from penstock.model import Foreign, Observed, StoredState, Unknown
@@ -147,15 +147,11 @@ def _latest(observed: Observed, states: tuple[StoredState, ...], *, any_director
         made = tuple(state for state in states if state.run or state.target_directory)
         return _newest_of_all(observed, made, any_directory=any_directory)
     own = [state for state in states if state.run == run.id]
-    if own:
-        newest = max(own, key=lambda state: (state.checkpoint_id, state.modified))
+    newest = max(own, key=lambda state: (state.checkpoint_id, state.modified), default=None)
+    if (missing := _missing(observed, newest)) is not None:
+        return missing
+    if newest is not None:
         return _from(observed, newest, "the newest complete state of the last run")
-    if observed.job is not None and observed.job.status.latest_checkpoint is not None:
-        return Refusal(
-            "StateMissing",
-            "the last run had completed checkpoints, and the store holds none of them any more: going back further is "
-            "yours to say; write spec.startFrom.checkpoint.name, or spec.startFrom.empty: {} to begin without state",
-        )
     if began.kind in (StartKind.EMPTY, StartKind.REPLAY):
         return _stateless_again(observed, began)
     again = next((state for state in states if state.location == began.location), None)
@@ -167,6 +163,24 @@ def _latest(observed: Observed, states: tuple[StoredState, ...], *, any_director
         )
     reason = "the last run completed no checkpoint of its own; this is what it had started from"
     return _from(observed, again, reason, began.replay)
+
+
+def _missing(observed: Observed, newest: StoredState | None) -> Refusal | None:
+    """Why the newest state of the last run that the store holds is not the one that the run had; None: it is."""
+    last = observed.job.status.latest_checkpoint if observed.job else None
+    if last is None or (newest is not None and newest.checkpoint_id >= last.checkpoint_id):
+        return None
+    words = "write spec.startFrom.checkpoint.name, or spec.startFrom.empty: {} to begin without state"
+    why = protection.unprotected(observed, last)
+    if why:
+        return Refusal("StateElsewhere", f"{why}. Going back further is yours to say: {words}")
+    if newest is not None:
+        return None
+    return Refusal(
+        "StateMissing",
+        "the last run had completed checkpoints, and the store holds none of them any more: going back further is "
+        f"yours to say; {words}",
+    )
 
 
 def _stateless_again(observed: Observed, began: StartedFrom) -> StartedFrom | Refusal:

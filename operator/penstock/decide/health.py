@@ -12,7 +12,7 @@ from datetime import timedelta
 from penstock.api.duration import parse_duration
 from penstock.api.streamjob import IfUnhealthy, StreamJob
 from penstock.api.streamjob_status import EndState, Fallback, RolledBack, Run, StartedFrom, StopMethod, StopReason
-from penstock.decide import stop
+from penstock.decide import protection, stop
 from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import wants_restart
@@ -90,7 +90,12 @@ def proceed(draft: Draft, run: Run) -> bool:
     fallback, flink = draft.status.fallback, draft.observed.flink
     if fallback is None or fallback.until is None:
         return False
-    if draft.status.latest_checkpoint is not None:
+    began = draft.status.started_from
+    if began is not None and began.restored is not None and isinstance(flink, FlinkJob):
+        _roll_back(draft, run, f"version {run.job_version}: {protection.restored_instead(flink, began)}")
+        return True
+    ran = isinstance(flink, FlinkJob) and flink.all_running and draft.now >= fallback.until
+    if ran or draft.status.latest_checkpoint is not None:
         draft.set(fallback=None)
         return False
     if draft.now < fallback.until:
@@ -98,17 +103,17 @@ def proceed(draft: Draft, run: Run) -> bool:
         return False
     if _may_come(flink):
         return False
-    if isinstance(flink, FlinkJob) and flink.all_running:
-        draft.set(fallback=None)
-        return False
     within = draft.job.spec.on_change.healthy_within
     troubles = "; ".join(draft.observed.objects_of(run.id).troubles)
     said = f"Flink says {flink.state}" if isinstance(flink, FlinkJob) else troubles or "its JobManager does not run"
-    why = f"version {run.job_version} was not healthy within {within}: {said}"
+    _roll_back(draft, run, f"version {run.job_version} was not healthy within {within}: {said}")
+    return True
+
+
+def _roll_back(draft: Draft, run: Run, why: str) -> None:
     draft.error("Unhealthy", why)
     remember(draft, why)
     stop.record(draft, run, StopReason.ROLL_BACK, StopMethod.CANCEL)
-    return True
 
 
 def _may_come(flink: FlinkJob | Unknown | None) -> bool:

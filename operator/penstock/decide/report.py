@@ -10,7 +10,7 @@ from penstock.api.conditions import find_condition
 from penstock.api.duration import parse_duration
 from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, StopIntent, TeardownIntent
-from penstock.decide import health
+from penstock.decide import health, protection
 from penstock.decide.draft import Draft
 from penstock.decide.needs import begins
 from penstock.flink.answers import FlinkJob
@@ -28,6 +28,9 @@ def report(draft: Draft) -> None:
     waiting = draft.waiting or "; ".join(troubles)
     if not draft.stall and health.is_held(draft.job) and draft.status.rolled_back is not None:
         draft.stall = ("RolledBack", f"{draft.status.rolled_back.message}; change the spec or restartToken")
+    unprotected = protection.tell(draft)
+    if not draft.stall and unprotected:
+        draft.stall = (protection.ELSEWHERE, unprotected)
     if draft.stall:
         draft.job_condition(constants.STALLED, "True", *draft.stall)
     elif state is JobState.FAILED:
@@ -40,7 +43,8 @@ def report(draft: Draft) -> None:
     moving = (not settled or bool(draft.waiting)) and state is not JobState.FAILED
     draft.job_condition(constants.RECONCILING, "True" if moving else "False", f"{state}", waiting if moving else "")
     ready = settled and not draft.stall
-    draft.job_condition(constants.READY, "True" if ready else "False", f"{state}", "" if ready else waiting)
+    reason, message = (protection.ELSEWHERE, unprotected) if unprotected else (f"{state}", "" if ready else waiting)
+    draft.job_condition(constants.READY, "True" if ready else "False", reason, message)
 
 
 def _state(draft: Draft) -> JobState:

@@ -18,15 +18,16 @@ from penstock.api.streamjob_status import LatestCheckpoint, Run
 from penstock.clock import from_millis
 from penstock.decide.draft import JOB, Draft
 from penstock.decide.needs import history_entry, live_run
+from penstock.decide.protection import elsewhere
 from penstock.flink.answers import CheckpointStats, FlinkJob
-from penstock.model import CreateCheckpoint, JobListing, StoredState, TargetListing, Unknown
+from penstock.model import CreateCheckpoint, JobListing, Observed, StoredState, TargetListing, Unknown
 
 EVERY = timedelta(minutes=1)
 """At most one object is made in this time for each job."""
 _LISTED = 10
 
 
-def listed(run: Run, flink: FlinkJob) -> tuple[LatestCheckpoint, ...]:
+def listed(observed: Observed, run: Run, flink: FlinkJob) -> tuple[LatestCheckpoint, ...]:
     """The checkpoints of a run that Flink says it keeps now, newest first."""
     return tuple(
         LatestCheckpoint(
@@ -35,13 +36,13 @@ def listed(run: Run, flink: FlinkJob) -> tuple[LatestCheckpoint, ...]:
             completion_time=from_millis(each.ack_millis),
             size_bytes=each.size_bytes,
         )
-        for each in _kept(run, flink)[:_LISTED]
+        for each in _kept(observed, run, flink)[:_LISTED]
     )
 
 
 def make(draft: Draft, run: Run, flink: FlinkJob) -> None:
     """Make the object of the newest one, unless one was made a short while ago; and of those that a user has named."""
-    kept = [each.id for each in _kept(run, flink)]
+    kept = [each.id for each in _kept(draft.observed, run, flink)]
     made = [ckpt for ckpt in draft.observed.checkpoints if ckpt.spec.source is Source.RETAINED]
     last = max((ckpt.metadata.creation_timestamp or draft.now for ckpt in made), default=None)
     asked = draft.job.metadata.annotations.get(constants.LIST, "").replace(" ", "").split(",")
@@ -106,11 +107,16 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> bool:
     return True
 
 
-def _kept(run: Run, flink: FlinkJob) -> list[CheckpointStats]:
+def _kept(observed: Observed, run: Run, flink: FlinkJob) -> list[CheckpointStats]:
+    """Those that lie in the job's directory, or would as far as is known: with the store gone nobody can say."""
     own = [
         each
         for each in flink.history
-        if each.status == "COMPLETED" and not each.savepoint and not each.discarded and f"/{run.id}/chk-" in each.path
+        if each.status == "COMPLETED"
+        and not each.savepoint
+        and not each.discarded
+        and f"/{run.id}/chk-" in each.path
+        and not elsewhere(observed, each.path)
     ]
     return sorted(own, key=lambda each: each.id, reverse=True)
 

@@ -13,12 +13,11 @@ from penstock.api.streamjob_status import (
     LatestCheckpoint,
     Run,
     StartedFrom,
-    StartKind,
     StopMethod,
     StopReason,
 )
 from penstock.clock import from_millis
-from penstock.decide import health, preflight, retained, start, stop
+from penstock.decide import health, preflight, protection, retained, start, stop
 from penstock.decide.change import Change, changed_fields
 from penstock.decide.draft import Draft
 from penstock.decide.needs import begins, is_being_taken, start_value, stop_savepoints, wants_restart
@@ -27,6 +26,7 @@ from penstock.flink.answers import FlinkJob
 from penstock.model import ApplyRun, DeleteManager, DeletePods, JobListing, Manager, RunObjects, Unknown
 
 _HEALTHY_AFTER = timedelta(minutes=10)
+_AGAIN = "stop the job and start it again from the Checkpoint that you want"
 _TASKS_SECONDS = 2.0
 """Nobody says when the last task runs, and the job is not Ready before."""
 
@@ -77,7 +77,10 @@ def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
     update: dict[str, object] = {} if begins(run, flink, draft.now) else {"flink_state": flink.state}
     if not flink.all_running:
         draft.wake(_TASKS_SECONDS)
-    if flink.completed is not None:
+    began = draft.status.started_from
+    unsure = not run.confirmed and flink.state == "RUNNING" and began is not None
+    as_asked = protection.restored_as_asked(run, began, flink) if unsure and began is not None else None
+    if flink.completed is not None and as_asked is not False:  # else it is of another line than the job's
         latest = LatestCheckpoint(
             checkpoint_id=flink.completed.id,
             location=flink.completed.path,
@@ -87,39 +90,21 @@ def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
         )
         draft.set(latest_checkpoint=latest)
     if flink.history:
-        draft.set(retained_checkpoints=retained.listed(run, flink))
+        draft.set(retained_checkpoints=retained.listed(draft.observed, run, flink))
     if run.confirmed and not flink.terminal and draft.status.intent is None:
         retained.make(draft, run, flink)
-    began = draft.status.started_from
-    if flink.state == "RUNNING" and not run.confirmed and began is not None:
-        confirmed = _restored_as_asked(run, began, flink)
-        if confirmed is False:
-            restored = flink.restored.path if flink.restored else "nothing"
-            draft.stalled(
-                "RestoredFromElsewhere",
-                f"Flink says that it restored {restored}, not {began.location}; stop the job and start it again from "
-                "the Checkpoint that you want",
-            )
-        elif confirmed:
-            update["confirmed"] = True
-            draft.set(start_attempts=0, next_start_at=None, started_from=began.model_copy(update={"confirmed": True}))
-            draft.say(
-                "Normal", "Running", f"run {run.id} is running, from {began.checkpoint or began.text or began.kind}"
-            )
+    if as_asked is False and began is not None:
+        really = flink.restored.path if flink.restored is not None else "nothing"
+        why = protection.restored_instead(flink, began)
+        if began.restored != really:
+            draft.say("Warning", protection.RESTORED_FROM_ELSEWHERE, why)
+        draft.set(started_from=began.model_copy(update={"restored": really, "text": really}))
+        draft.stalled(protection.RESTORED_FROM_ELSEWHERE, f"{why}; else {_AGAIN}")
+    elif as_asked and began is not None:
+        update["confirmed"] = True
+        draft.set(start_attempts=0, next_start_at=None, started_from=began.model_copy(update={"confirmed": True}))
+        draft.say("Normal", "Running", f"run {run.id} is running, from {began.checkpoint or began.text or began.kind}")
     draft.set(run=run.model_copy(update=update))
-
-
-def _restored_as_asked(run: Run, began: StartedFrom, flink: FlinkJob) -> bool | None:
-    """Whether Flink restored what was asked for, or a later checkpoint of this very run (after a failover).
-
-    None: it does not say yet. A checkpoint completed by a run that restored nothing proves that it began empty.
-    """
-    if began.kind is StartKind.EMPTY or began.location is None:
-        return True
-    if flink.restored is not None:
-        path = flink.restored.path.rstrip("/")
-        return path == began.location.rstrip("/") or f"/checkpoints/{run.id}/" in path
-    return False if flink.completed is not None else None
 
 
 def _ended_by_itself(draft: Draft, run: Run, flink: FlinkJob) -> None:
@@ -209,6 +194,8 @@ def _cannot_complete_checkpoints(draft: Draft, run: Run, objects: RunObjects) ->
         return False
     why = f"the ConfigMap {pointers} was deleted: Flink completes no checkpoint without it"
     draft.error("PointersLost", why)
+    if _nothing_would_be_left(draft, StopReason.RECOVER):
+        return False
     draft.say("Warning", "PointersLost", f"{why}; a new run starts from the newest state in the store")
     return True
 
@@ -293,7 +280,8 @@ def _upgrade(draft: Draft, run: Run) -> None:
     recorded = next((each for each in draft.observed.revisions if each.version == run.job_version), None)
     changes = changed_fields(recorded.spec, draft.job.spec) if recorded else {}
     asks = max(changes.values(), default=Change.SAVEPOINT)
-    if asks is Change.RESTART and draft.status.latest_checkpoint is not None:
+    latest = draft.status.latest_checkpoint
+    if asks is Change.RESTART and latest is not None and not protection.elsewhere(draft.observed, latest.location):
         _stop(draft, run, StopReason.RESTART, StopMethod.CANCEL)
         return
     stateless = draft.job.spec.checkpoints.on_upgrade is OnUpgrade.STATELESS
@@ -337,6 +325,9 @@ def _stop(
             retry_seconds=max(0.0, (again - draft.now).total_seconds()) or 10,
         )
         return
+    latest = next_start_from is None or "latest" in next_start_from
+    if method is StopMethod.CANCEL and latest and _nothing_would_be_left(draft, reason):
+        return
     flink = draft.observed.flink
     if method is StopMethod.SAVEPOINT and not (isinstance(flink, FlinkJob) and flink.all_running):
         if _never_ran(draft, run):
@@ -350,6 +341,15 @@ def _stop(
         )
         return
     stop.record(draft, run, reason, method, next_start_from)
+
+
+def _nothing_would_be_left(draft: Draft, reason: StopReason) -> bool:
+    """Whether a stop without a savepoint would leave what nothing can be started from."""
+    why = protection.unprotected(draft.observed, draft.status.latest_checkpoint)
+    if why:
+        advice = "write checkpoints.onStop and checkpoints.onUpgrade: Savepoint"
+        draft.stalled(protection.ELSEWHERE, f"{reason} is not begun, the job runs on: {why}, or {advice}")
+    return bool(why)
 
 
 def _completes_nothing(draft: Draft) -> bool:

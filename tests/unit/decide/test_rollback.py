@@ -20,6 +20,7 @@ from tests.unit.builders import (
     listing,
     live,
     observed,
+    restored,
     retained,
     revision,
     savepoint,
@@ -201,7 +202,7 @@ def test_the_time_begins_with_the_permit():
 
 def test_it_is_healthy_with_a_checkpoint_of_its_own():
     own = {"checkpoint_id": 9, "location": retained(9), "completion_time": NOW}
-    found = moves(observed(job(unhealthy(latest_checkpoint=own))))
+    found = moves(observed(job(unhealthy(latest_checkpoint=own)), flink=flink(restored=restored(savepoint(1)))))
     assert found.status.fallback is None
 
 

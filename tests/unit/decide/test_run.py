@@ -87,6 +87,19 @@ CONFIRMING = {
         "RestoredFromElsewhere",
     ),
     "nothing at all": (started_from(savepoint(1)), flink(), False, "RestoredFromElsewhere"),
+    "empty, and another job's savepoint": (
+        started_from(),
+        flink(restored=restored(savepoint(2)), completed=None),
+        False,
+        "RestoredFromElsewhere",
+    ),
+    "empty, after a failover": (started_from(), flink(restored=restored(retained(3))), True, ""),
+    "after a failover, one of its own that lies elsewhere": (
+        started_from(savepoint(1)),
+        flink(restored=restored(f"s3://other/bucket/{RUN}/chk-3")),
+        True,
+        "",
+    ),
 }
 
 
