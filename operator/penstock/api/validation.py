@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from penstock.api.cron import cron_problem, zone_problem
+from penstock.api.ownership import owned
 from penstock.api.pod import ResourceRequirements
 from penstock.api.quantity import to_bytes, to_millicores
 from penstock.api.reading import Problem
@@ -14,70 +15,6 @@ from penstock.api.replay import NAMES
 from penstock.api.start_from import KEEP_NON_SOURCE, ReplayState, ReplayWish
 from penstock.api.streamjob import Schedule, StreamJob
 from penstock.substitution import Placeholder, parts
-
-_STORE = "is made from the CheckpointStore; name one in spec.checkpoints.store"
-_RUN = "is set by Penstock for each run; leave it out"
-
-# Keys of flink.configuration that Penstock sets itself, with what to do instead. A key that ends with a dot stands
-# for all keys that begin with it. Older names of Flink 1.20 are listed too: 2.x still reads them.
-_GIVEN_UP: Final = "has no effect on Flink's application mode; write spec.startFrom.override: [StateWouldBeDropped]"
-OWNED_CONFIGURATION: Final = {
-    "parallelism.default": "is spec.parallelism",
-    "taskmanager.numberOfTaskSlots": "is spec.taskManager.slots",
-    "jobmanager.memory.process.size": "is spec.jobManager.resources.limits.memory",
-    "jobmanager.memory.flink.size": "is spec.jobManager.resources.limits.memory",
-    "taskmanager.memory.process.size": "is spec.taskManager.resources.limits.memory",
-    "taskmanager.memory.flink.size": "is spec.taskManager.resources.limits.memory",
-    "execution.checkpointing.interval": "is spec.checkpoints.interval",
-    "execution.checkpointing.timeout": "is spec.checkpoints.timeout",
-    "execution.checkpointing.num-retained": "is spec.checkpoints.retention.numRetained",
-    "state.checkpoints.num-retained": "is spec.checkpoints.retention.numRetained",
-    "execution.checkpointing.externalized-checkpoint-retention": "is always RETAIN_ON_CANCELLATION; leave it out",
-    "execution.checkpointing.dir": _STORE,
-    "execution.checkpointing.savepoint-dir": _STORE,
-    "state.checkpoints.dir": _STORE,
-    "state.savepoints.dir": _STORE,
-    "s3.endpoint": _STORE,
-    "s3.access-key": _STORE,
-    "s3.access.key": _STORE,
-    "s3.secret-key": _STORE,
-    "s3.secret.key": _STORE,
-    "s3.path-style-access": _STORE,
-    "s3.path.style.access": _STORE,
-    "execution.state-recovery.path": "is spec.startFrom",
-    "execution.savepoint.path": "is spec.startFrom",
-    "execution.state-recovery.ignore-unclaimed-state": _GIVEN_UP,
-    "execution.savepoint.ignore-unclaimed-state": _GIVEN_UP,
-    "execution.state-recovery.claim-mode": "is always NO_CLAIM; leave it out",
-    "execution.savepoint-restore-mode": "is always NO_CLAIM; leave it out",
-    "execution.target": _RUN,
-    "execution.shutdown-on-application-finish": _RUN,
-    "execution.submit-failed-job-on-application-error": _RUN,
-    "high-availability": _RUN,
-    "high-availability.": _RUN,
-    "kubernetes.": _RUN,
-    "job-result-store.": _RUN,
-    "application-result-store.": _RUN,
-    "jobmanager.rpc.": _RUN,
-    "jobmanager.bind-host": _RUN,
-    "taskmanager.host": _RUN,
-    "taskmanager.bind-host": _RUN,
-    "taskmanager.rpc.port": _RUN,
-    "blob.server.port": _RUN,
-    "rest.address": _RUN,
-    "rest.bind-address": _RUN,
-    "rest.port": _RUN,
-    "rest.bind-port": _RUN,
-    "web.submit.enable": "is always false; leave it out",
-    "web.refresh-interval": "is always short enough for Penstock to follow a stop; leave it out",
-    "rest.cache.checkpoint-statistics.timeout": "is always short enough for Penstock to follow a stop; leave it out",
-    "jobstore.expiration-time": "is always long enough for Penstock to read how a job ended; leave it out",
-    "completed-application-store.expiration-time": "is always long enough to read how a job ended; leave it out",
-    "web.checkpoints.history": "is always long enough for Penstock to see every checkpoint; leave it out",
-    "$internal.": "is internal to Flink; leave it out",
-}
-
-_PREFIXES: Final = tuple(key for key in OWNED_CONFIGURATION if key.endswith("."))
 
 # Below this Flink has no room for its own overhead; it also finds "1024", which means bytes.
 _SMALLEST_MEMORY: Final = 256 * 1024**2
@@ -112,10 +49,7 @@ def schedule_problems(schedule: Schedule | None) -> list[Problem]:
 
 def _configuration(configuration: dict[str, str]) -> Iterator[Problem]:
     for key in configuration:
-        advice = OWNED_CONFIGURATION.get(key)
-        if advice is None:
-            advice = next((OWNED_CONFIGURATION[prefix] for prefix in _PREFIXES if key.startswith(prefix)), None)
-        if advice is not None:
+        if (advice := owned(key)) is not None:
             yield Problem(f"spec.flink.configuration[{key}]", f"{key} {advice}")
 
 

@@ -92,7 +92,8 @@ USER_DEFAULTS: Mapping[str, str] = {
 def configuration(context: RunContext) -> dict[str, str]:
     """All keys of the run's config.yaml; what Penstock owns wins over what the user wrote."""
     user = dict(context.spec.flink.configuration)
-    java = f"{JAVA_OPTIONS} {user.pop('env.java.opts.all', '')}".strip()
+    # The one without `all` is an older name: the newer one alone would be heard.
+    java = " ".join(filter(None, (JAVA_OPTIONS, user.pop("env.java.opts", ""), user.pop("env.java.opts.all", ""))))
     return dict(USER_DEFAULTS) | user | owned(context) | {"env.java.opts.all": java}
 
 
@@ -116,6 +117,7 @@ def owned(context: RunContext) -> dict[str, str]:
         "kubernetes.service-account": context.service_account,
         "high-availability.type": "kubernetes",
         "high-availability.storageDir": place.uri(place.high_availability(*job, context.run)).rstrip("/"),
+        "execution.checkpointing.storage": "filesystem",
         "execution.checkpointing.dir": place.uri(place.checkpoints(*job)).rstrip("/"),
         "execution.checkpointing.interval": f"{parse_duration(spec.checkpoints.interval)} ms",
         "execution.checkpointing.timeout": f"{parse_duration(spec.checkpoints.timeout)} ms",
@@ -129,6 +131,7 @@ def owned(context: RunContext) -> dict[str, str]:
         "job-result-store.delete-on-commit": "false",
         "application-result-store.delete-on-commit": "false",
         "web.submit.enable": "false",
+        "web.cancel.enable": "true",
         "web.checkpoints.history": str(HISTORY),
         # Flink answers from caches of 3 s: too old to follow a stop with.
         "web.refresh-interval": "1000",

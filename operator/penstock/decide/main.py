@@ -169,7 +169,7 @@ def _begin(draft: Draft) -> None:
     back = health.goes_back(draft.job)
     if back is None and not choice.is_due(draft.job):
         return
-    if back is None and draft.hindrance:
+    if back is None and draft.hindrance and not _has_run_so(draft):
         draft.stalled("InvalidSpec", draft.hindrance)
         return
     if draft.observed.store.problem:
@@ -183,6 +183,13 @@ def _begin(draft: Draft) -> None:
             draft.wake(0)  # it was counted just now, and is not tried a third time
         return
     start.begin(draft, choice.wish(draft.job))
+
+
+def _has_run_so(draft: Draft) -> bool:
+    """Whether this very version has run: what a newer operator refuses does not keep a job down that ran with it."""
+    last = draft.status.run
+    same = health.wanted_hash(draft.job) == draft.status.applied_spec_hash
+    return same and last is not None and last.confirmed
 
 
 def _must_pause(draft: Draft, last: Run | None) -> bool:

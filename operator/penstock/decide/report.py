@@ -12,7 +12,7 @@ from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, StopIntent, TeardownIntent
 from penstock.decide import health, protection
 from penstock.decide.draft import Draft
-from penstock.decide.needs import begins
+from penstock.decide.needs import begins, live_run
 from penstock.flink.answers import FlinkJob
 from penstock.model import Unknown
 
@@ -29,6 +29,8 @@ def report(draft: Draft) -> None:
     if not draft.stall and health.is_held(draft.job) and draft.status.rolled_back is not None:
         draft.stall = ("RolledBack", f"{draft.status.rolled_back.message}; change the spec or restartToken")
     unprotected = protection.tell(draft)
+    if not draft.stall and draft.hindrance and live_run(draft.job) is None:
+        draft.stall = ("InvalidSpec", draft.hindrance)  # before anybody wants it started
     if not draft.stall and unprotected:
         draft.stall = (protection.ELSEWHERE, unprotected)
     if draft.stall:

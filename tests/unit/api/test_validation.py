@@ -6,7 +6,7 @@ import pytest
 
 from penstock.api.replay import NAMES
 from penstock.api.streamjob import StreamJob
-from penstock.api.validation import OWNED_CONFIGURATION, validate_stream_job
+from penstock.api.validation import validate_stream_job
 
 
 def problems_of(**spec: Any) -> list[str]:
@@ -44,11 +44,6 @@ def test_a_configuration_key_of_penstock_is_refused_with_the_field_to_write(key,
 @pytest.mark.parametrize("key", ["execution.state-recovery.from-local", "s3.upload.max.concurrent.uploads"])
 def test_a_key_that_only_looks_like_one_of_penstock_is_the_users(key):
     assert problems_of(flink={"version": "2.3", "configuration": {key: "true"}}) == []
-
-
-def test_every_owned_key_says_what_to_do():
-    for advice in OWNED_CONFIGURATION.values():
-        assert "spec." in advice or "leave it out" in advice or "write" in advice
 
 
 def test_a_reserved_substitution_is_refused_with_its_line_and_how_to_escape_it():

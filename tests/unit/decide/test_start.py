@@ -343,3 +343,19 @@ def test_a_new_spec_ends_the_pause():
     lost = ended("LOST", run={"confirmed": False}, observed_generation=1, next_start_at=NOW + timedelta(minutes=5))
     found = moves(idle(job(lost, generation=2)))
     assert found.status.next_start_at != NOW + timedelta(minutes=5)
+
+
+WRONG = {"problems": (Problem("spec.x", "is wrong"),)}
+
+
+@pytest.mark.parametrize("state", ["STOPPED", "FAILED", "FINISHED"])
+def test_a_wrong_spec_is_told_before_anybody_wants_it_started(state):
+    spec = {"state": "Stopped"} if state == "STOPPED" else {}
+    found = moves(idle(job(ended(state), parallelism=2, **spec), **WRONG))
+    assert (found.intent, found.stalled) == ("", "InvalidSpec")
+    assert found.condition("Ready").status == "False"
+
+
+def test_what_a_newer_operator_refuses_does_not_keep_a_job_down_that_ran_with_it():
+    found = moves(idle(job(ended("LOST")), listing=listing(stored(retained(7), 7)), **WRONG))
+    assert found.intent == "Start"
