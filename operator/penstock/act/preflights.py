@@ -17,7 +17,7 @@ async def make_graph(world: World, observed: Observed, effect: MakeGraph) -> Non
     """Server-side apply of its objects, the Job last; nobody calls this again once there is one."""
     spec = job_of(observed).spec
     run = context_of(world, observed, ApplyRun(effect.id, 0, "", spec, "", ""))
-    context = replace(run, preflight=True, replay=effect.replay)
+    context = replace(run, preflight=True, replay=effect.replay, guarded=effect.guarded)
     await apply_account(world, context)
     for manifest in build.objects(context, effect.operators):
         await world.kube.apply(manifest)

@@ -136,4 +136,5 @@ def context_of(world: World, observed: Observed, effect: ApplyRun) -> RunContext
         default_images=world.settings.flink_images,
         replay=Replay.model_validate(began["replay"]) if began.get("replay") else None,
         allow_non_restored_state=bool(began.get("allowNonRestoredState")),
+        guarded=bool(began.get("guarded")),
     )

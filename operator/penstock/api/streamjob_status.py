@@ -95,6 +95,8 @@ class StartedFrom(Model):
     """The replay that this start begins, or whose state it goes on from; missing: none."""
     allow_non_restored_state: bool = False
     """Whether Flink may give up state that the program has no operator for: only by startFrom.override."""
+    guarded: bool = False
+    """Whether Flink refuses a program that changes what its state depends upon; not so for versions of older times."""
     confirmed: bool = False
     """Whether Flink has reported that it restored this one."""
     restored: str | None = None

@@ -9,6 +9,7 @@ from typing import Final
 from penstock.api.cron import cron_problem, zone_problem
 from penstock.api.ownership import owned
 from penstock.api.pod import ResourceRequirements
+from penstock.api.program_config import WILDCARDS, wildcards_problem
 from penstock.api.quantity import to_bytes, to_millicores
 from penstock.api.reading import Problem
 from penstock.api.replay import NAMES
@@ -51,6 +52,8 @@ def _configuration(configuration: dict[str, str]) -> Iterator[Problem]:
     for key in configuration:
         if (advice := owned(key)) is not None:
             yield Problem(f"spec.flink.configuration[{key}]", f"{key} {advice}")
+    if (problem := wildcards_problem(configuration.get(WILDCARDS, ""))) is not None:
+        yield Problem(f"spec.flink.configuration[{WILDCARDS}]", problem)
 
 
 def _replay(wish: ReplayWish | None) -> Iterator[Problem]:

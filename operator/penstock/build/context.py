@@ -46,6 +46,8 @@ class RunContext:
     """The replay that the run begins or goes on with."""
     allow_non_restored_state: bool = False
     """Whether Flink may give up state that the program has no operator for."""
+    guarded: bool = False
+    """Whether Flink refuses a program that changes what its state depends upon."""
     preflight: bool = False
     """Whether it is no run, but a look at a start that has not begun; then `run` is the id of that."""
 

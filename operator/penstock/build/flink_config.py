@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from penstock import names
 from penstock.api.duration import parse_duration
+from penstock.api.program_config import WILDCARDS, wildcards
 from penstock.build.context import RunContext
 from penstock.build.program import argument_secrets, script_secrets
 
@@ -94,7 +95,15 @@ def configuration(context: RunContext) -> dict[str, str]:
     user = dict(context.spec.flink.configuration)
     # The one without `all` is an older name: the newer one alone would be heard.
     java = " ".join(filter(None, (JAVA_OPTIONS, user.pop("env.java.opts", ""), user.pop("env.java.opts.all", ""))))
-    return dict(USER_DEFAULTS) | user | owned(context) | {"env.java.opts.all": java}
+    return dict(USER_DEFAULTS) | user | owned(context) | _guard(context) | {"env.java.opts.all": java}
+
+
+def _guard(context: RunContext) -> dict[str, str]:
+    """Have Flink refuse a program that changes where its state lies, whether it stays, or what is restored."""
+    if not context.guarded:
+        return {}
+    more = context.spec.flink.configuration.get(WILDCARDS, "")
+    return {"execution.program-config.enabled": "false", WILDCARDS: wildcards(more)}
 
 
 def owned(context: RunContext) -> dict[str, str]:
@@ -117,7 +126,10 @@ def owned(context: RunContext) -> dict[str, str]:
         "kubernetes.service-account": context.service_account,
         "high-availability.type": "kubernetes",
         "high-availability.storageDir": place.uri(place.high_availability(*job, context.run)).rstrip("/"),
+        # Older names of these are not heard beside them, not even in a program.
         "execution.checkpointing.storage": "filesystem",
+        "execution.checkpointing.create-subdir": "true",
+        "state.changelog.enabled": "false",
         "execution.checkpointing.dir": place.uri(place.checkpoints(*job)).rstrip("/"),
         "execution.checkpointing.interval": f"{parse_duration(spec.checkpoints.interval)} ms",
         "execution.checkpointing.timeout": f"{parse_duration(spec.checkpoints.timeout)} ms",

@@ -33,6 +33,16 @@ def wanted_hash(job: StreamJob) -> str:
     return job.status.applied_spec_hash if is_held(job) else spec_hash(job.spec)
 
 
+def guards(draft: Draft) -> bool:
+    """Whether Flink is to refuse the next run's program when it changes what its state depends upon.
+
+    Not a version that has run without that, under an older operator: it is started again as it was.
+    """
+    status, began = draft.status, draft.status.started_from
+    same = wanted_hash(draft.job) == status.applied_spec_hash and status.job_version > 0
+    return not same or began is None or began.guarded
+
+
 def goes_back(job: StreamJob) -> Fallback | None:
     """What a job of which nothing runs goes back to; None: it does not, or somebody has changed the spec since."""
     status, last = job.status, job.status.run
@@ -74,7 +84,9 @@ def fallback_of(draft: Draft, chosen: StartedFrom, latest: StartedFrom) -> Fallb
     same = wanted_hash(draft.job) == status.applied_spec_hash and chosen.location == latest.location
     if last is None or same:
         return None
-    return Fallback(job_version=last.job_version, spec_hash=status.applied_spec_hash, started_from=latest)
+    guarded = status.started_from is not None and status.started_from.guarded
+    began = latest.model_copy(update={"guarded": guarded})
+    return Fallback(job_version=last.job_version, spec_hash=status.applied_spec_hash, started_from=began)
 
 
 def begins(draft: Draft, fallback: Fallback | None) -> Fallback | None:

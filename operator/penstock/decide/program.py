@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from penstock.api.preflight import Preflight, ProgramAnswer
+from penstock.api.program_config import explained
 from penstock.api.replay import Replay
 from penstock.api.start_from import Override
+from penstock.decide import health
 from penstock.decide.draft import Draft
 from penstock.flink.answers import read_graph
 from penstock.model import MakeGraph, ProgramPod
@@ -53,7 +55,7 @@ def answered(draft: Draft, record: Preflight, subject: Subject) -> tuple[Preflig
         draft.wake(0)
         record = record.model_copy(update={"asked_at": draft.now})
     elif not pod.made:
-        draft.act(MakeGraph(record.id, tuple(operators), subject.replay), OWNER)
+        draft.act(MakeGraph(record.id, tuple(operators), subject.replay, health.guards(draft)), OWNER)
         draft.wake(1)
     else:
         draft.wake(_POLL_SECONDS)
@@ -69,7 +71,7 @@ def _answer(draft: Draft, record: Preflight, pod: ProgramPod) -> ProgramAnswer |
         dropped = tuple(text.get(id_) or id_ for id_ in graph.missing[:_NAMED])
         operators = None if graph.failure else graph.operators
         return ProgramAnswer(
-            operators=operators, dropped=dropped, dropped_count=graph.missing_count, failure=graph.failure
+            operators=operators, dropped=dropped, dropped_count=graph.missing_count, failure=explained(graph.failure)
         )
     why = "; ".join(pod.troubles)
     if pod.hopeless:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from penstock import names
 from penstock.api.checkpoint import Phase, Source
+from penstock.api.program_config import explained
 from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade
 from penstock.api.streamjob_status import (
     Applied,
@@ -119,7 +120,7 @@ def _ended_by_itself(draft: Draft, run: Run, flink: FlinkJob) -> None:
         stop.teardown(draft, run.id, "Finished", EndState.FINISHED)
         return
     end = EndState.FAILED if flink.state == "FAILED" else EndState.CANCELED
-    why = flink.failure or f"somebody cancelled the job in Flink (state {flink.state})"
+    why = explained(flink.failure) or f"somebody cancelled the job in Flink (state {flink.state})"
     draft.error(f"Job{end.capitalize()}", why)
     health.remember(draft, why)
     draft.say("Warning", f"Job{end.capitalize()}", why)

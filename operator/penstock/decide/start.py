@@ -62,7 +62,7 @@ def begin(draft: Draft, wish: StartFrom) -> None:
         fallback = (
             health.fallback_of(draft, chosen, _as_before(draft, latest)) if isinstance(latest, StartedFrom) else None
         )
-    chosen = _may_drop(draft, wish, expiry.told(draft, chosen))
+    chosen = _may_drop(draft, wish, expiry.told(draft, chosen)).model_copy(update={"guarded": health.guards(draft)})
     digest = health.wanted_hash(draft.job)
     versions = [revision.version for revision in draft.observed.revisions]
     same = digest == draft.status.applied_spec_hash and draft.status.job_version > 0

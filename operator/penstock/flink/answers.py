@@ -171,11 +171,21 @@ def busy_millis(metric: dict[str, Any]) -> int | None:
 _NOISE = re.compile(r"^(?:[\w$]+\.)+[\w$]*?(\w+(?:Exception|Error)): ")
 
 
+_FRAME = re.compile(r"at \S+\(.*\)$|\.\.\. \d+")
+
+
 def innermost(trace: str) -> str:
-    """The innermost cause of a Java stack trace in one line of at most 500 characters, without the packages."""
+    """The innermost cause of a Java stack trace in one line of at most 500 characters, without the packages.
+
+    All lines of its message: the first alone says that an option is wrong, and a later one which.
+    """
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
-    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    text = causes[-1] if causes else (lines[0] if lines else "unknown")
+    causes = [number for number, line in enumerate(lines) if line.startswith("Caused by: ")]
+    begin = causes[-1] if causes else 0
+    end = next((number for number in range(begin + 1, len(lines)) if _FRAME.match(lines[number])), len(lines))
+    # Without frames nothing says where a message ends.
+    words = lines[begin:end] if end < len(lines) or causes else lines[:1]
+    text = " ".join(words).removeprefix("Caused by: ") or "unknown"
     return _NOISE.sub(r"\1: ", text)[:500]
 
 

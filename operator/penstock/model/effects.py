@@ -70,6 +70,8 @@ class MakeGraph:
     """Ids of the operators that have state in what would be started from."""
     replay: Replay | None = None
     """The replay that the program would be told."""
+    guarded: bool = True
+    """Whether Flink is to refuse it when it changes what its state depends upon."""
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,7 @@ class Real:
             started_from="{}",
             operator_image="penstock.dev/operator:dev",
             default_images={"2.3": "penstock.dev/flink-demo:2.3.0"},  # with the S3 plugin
+            guarded=True,
         )
 
     def _address(self, run: str) -> str:

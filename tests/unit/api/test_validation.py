@@ -46,6 +46,20 @@ def test_a_key_that_only_looks_like_one_of_penstock_is_the_users(key):
     assert problems_of(flink={"version": "2.3", "configuration": {key: "true"}}) == []
 
 
+@pytest.mark.parametrize(
+    "more",
+    ["execution", "execution.checkpointing", "my;execution.checkpointing.dir", "state", "state.changelog", "dstl"],
+)
+def test_nobody_lets_a_program_change_where_its_state_lies(more):
+    (problem,) = problems_of(flink={"version": "2.3", "configuration": {"execution.program-config.wildcards": more}})
+    assert "would let a program change where its state lies" in problem
+
+
+def test_a_programs_own_options_may_be_added():
+    wildcards = {"execution.program-config.wildcards": "my; state-of-mine"}
+    assert problems_of(flink={"version": "2.3", "configuration": wildcards}) == []
+
+
 def test_a_reserved_substitution_is_refused_with_its_line_and_how_to_escape_it():
     (problem,) = sql("SELECT 1;\nSELECT '${penstock.start}';")
     before, _, after = problem.partition(

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from penstock import names
 from penstock.api import ownership
 from penstock.api.constants import JOB_NAME_MAX_LENGTH
+from penstock.api.program_config import CHANGEABLE
 from penstock.build import run as build
 from penstock.build.context import RunContext
-from penstock.build.flink_config import configuration, owned, render
+from penstock.build.flink_config import JAVA_OPTIONS, configuration, owned, render
 from penstock.build.program import command
 from penstock.substitution import substitute
 from tests.unit.build.test_golden import JAR, JAR_SECRETS, SQL_SECRETS, context, everything
@@ -44,6 +45,36 @@ def containers(of: RunContext) -> Iterator[dict[str, Any]]:
 
 
 # ---------------------------------------------------------------- configuration
+
+
+def test_flink_refuses_a_program_that_changes_what_its_state_depends_upon() -> None:
+    found = configuration(context())
+    assert found["execution.program-config.enabled"] == "false"
+    assert found["execution.program-config.wildcards"].split(";") == list(CHANGEABLE)
+
+
+def test_a_user_may_add_words_of_a_programs_own_options() -> None:
+    more = {"execution.program-config.wildcards": "my; other.key;"}
+    found = configuration(context({"flink": {"version": "2.3", "configuration": more}}))
+    assert found["execution.program-config.wildcards"].split(";")[-2:] == ["my", "other.key"]
+
+
+def test_a_version_that_ran_without_it_is_started_again_without_it() -> None:
+    assert not any(key.startswith("execution.program-config") for key in configuration(context(guarded=False)))
+
+
+@pytest.mark.parametrize(
+    ("written", "heard"),
+    [
+        ({"env.java.opts": "-Da=1"}, "-Da=1"),
+        ({"env.java.opts.all": "-Db=2"}, "-Db=2"),
+        ({"env.java.opts": "-Da=1", "env.java.opts.all": "-Db=2"}, "-Da=1 -Db=2"),
+    ],
+)
+def test_java_options_stand_behind_those_that_flink_needs(written: dict[str, str], heard: str) -> None:
+    found = configuration(context({"flink": {"version": "2.3", "configuration": written}}))
+    assert found["env.java.opts.all"] == f"{JAVA_OPTIONS} {heard}"
+    assert "env.java.opts" not in found
 
 
 @EACH

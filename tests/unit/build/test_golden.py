@@ -121,6 +121,7 @@ def context(spec: dict[str, Any] | None = None, **more: Any) -> RunContext:
         default_images={"2.3": "flink:2.3"},
         replay=more.pop("replay", None),
         allow_non_restored_state=more.pop("allow_non_restored_state", False),
+        guarded=more.pop("guarded", True),
     )
 
 

@@ -359,3 +359,20 @@ def test_a_wrong_spec_is_told_before_anybody_wants_it_started(state):
 def test_what_a_newer_operator_refuses_does_not_keep_a_job_down_that_ran_with_it():
     found = moves(idle(job(ended("LOST")), listing=listing(stored(retained(7), 7)), **WRONG))
     assert found.intent == "Start"
+
+
+# ---------------------------------------------------------------- what the program may change
+
+
+def test_a_first_start_and_a_new_version_are_guarded():
+    assert moves(idle(job(NEW), listing=listing())).status.intent.started_from.guarded
+    changed = moves(idle(job(ended("STOPPED"), parallelism=2), listing=listing(stored(retained(7), 7))))
+    assert changed.status.intent.started_from.guarded
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_version_is_started_again_as_it_was(guarded):
+    """An operator of an older time knew no guard: what ran under it must not fail because it is started again."""
+    status = ended("LOST", started_from=started_from(guarded=guarded))
+    found = moves(idle(job(status), listing=listing(stored(retained(7), 7))))
+    assert found.status.intent.started_from.guarded is guarded

@@ -223,6 +223,13 @@ CAUSES = {
     "java.lang.IllegalStateException: no": "IllegalStateException: no",
     "a.b.Outer: x\n\tat y\nCaused by: c.d.MiddleException: y\nCaused by: e.f.InnerError: z\n\t... 3": "InnerError: z",
     "plain words": "plain words",
+    "plain words\nand more": "plain words",
+    "a.B: x\n\tat a.B.c(D.java:1)\nCaused by: a.b.ValidationException: Unsupported options found for 'datagen'.\n\n"
+    "Unsupported options:\n\nrows\n\nSupported options:\n\nconnector\n\tat a.B.c(D.java:1)\n\t... 5 more": (
+        "ValidationException: Unsupported options found for 'datagen'. Unsupported options: rows Supported options: "
+        "connector"
+    ),
+    "a.Outer: x\n - Configuration a:b no.\n\tat a.B.c(D.java:1)": "a.Outer: x - Configuration a:b no.",
     "a.B$InnerException: no": "InnerException: no",
 }
 

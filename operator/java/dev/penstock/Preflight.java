@@ -149,11 +149,11 @@ public final class Preflight implements PipelineExecutorServiceLoader, PipelineE
         return "graph " + operators + " " + missing.size() + "\n" + String.join("\n", first);
     }
 
-    /** The first lines of the last messages of an error and its causes, without those that an earlier one holds. */
+    /** The last messages of an error and its causes, each in one line, without those that an earlier one holds. */
     private static String words(Throwable error) {
         List<String> lines = new ArrayList<>();
         for (Throwable each = error; each != null; each = each.getCause()) {
-            String message = each.getMessage() == null ? "" : each.getMessage().strip().split("\n", 2)[0];
+            String message = each.getMessage() == null ? "" : each.getMessage().strip().replaceAll("\\s+", " ");
             boolean says = !message.isEmpty() && !message.endsWith(": null");
             String line = says ? message : each.getCause() == null ? each.getClass().getName() : "";
             if (!line.isEmpty() && lines.stream().noneMatch(known -> known.contains(line))) {
