@@ -39,7 +39,7 @@ class Verification:
         narrowest: name and max parallelism of the operator that can be split into the fewest parts, of those that had
             the job's own parallelism; None when there is none, or none that is meant to be split.
         positions: where its Kafka sources go on.
-        stateful: id and name (empty in older files) of each operator that has state.
+        stateful: id, name (empty in older files) and max parallelism of each operator that has state.
         version: of the layout of its `_metadata`; known also of one that is not read because of it.
     """
 
@@ -54,7 +54,7 @@ class Verification:
     written: datetime | None = None
     narrowest: tuple[str, int] | None = None
     positions: Positions = field(default_factory=Positions)
-    stateful: tuple[tuple[str, str], ...] = ()
+    stateful: tuple[tuple[str, str, int], ...] = ()
     version: int | None = None
 
     @property

@@ -54,7 +54,7 @@ def test_state_that_would_be_dropped_is_named_and_the_job_runs_on(tried: Lab) ->
     found = lab.until("it is refused", lambda: stalled(lab, "StateWouldBeDropped"))
     lab.say(found["message"])
     assert "GroupAggregate" in found["message"]
-    assert checks(lab.job(NAME)) == {"Program": "Passed", "Operators": "Failed"}
+    assert checks(lab.job(NAME)) == {"Program": "Passed", "Operators": "Failed", "Split": "Passed"}
     goes_on(lab, run)
 
 
@@ -79,7 +79,7 @@ def test_a_dry_run_says_what_would_come_of_a_restore(tried: Lab) -> None:
     good = lab.penstock("restore", NAME, "--from", OLDER, "--dry-run", seconds=240)
     lab.say(good)
     assert "Failed" not in good
-    assert [line.split()[1] for line in good.splitlines()[1:]].count("Passed") == 6
+    assert [line.split()[1] for line in good.splitlines()[1:]].count("Passed") == 7
     bad = lab.penstock("restore", NAME, "--from", "nothing", "--dry-run", expect=1, seconds=240)
     assert "there is no such Checkpoint" in bad
     assert lab.job(NAME)["run"]["id"] == run
@@ -92,7 +92,7 @@ def test_a_restore_onto_a_query_that_drops_an_operator_is_refused(tried: Lab) ->
     lab.patch({"job": {"sql": {"script": DROPPED}}} | start, NAME)
     found = lab.until("it is refused", lambda: stalled(lab, "StateWouldBeDropped"))
     assert f"with state in {OLDER} are not in the program: GroupAggregate" in found["message"]
-    passed = dict.fromkeys(("State", "Files", "Version", "Parallelism", "Program"), "Passed")
+    passed = dict.fromkeys(("State", "Files", "Version", "Parallelism", "Program", "Split"), "Passed")
     assert checks(lab.job(NAME)) == passed | {"Sources": "Skipped", "Operators": "Failed"}
     goes_on(lab, run)
 

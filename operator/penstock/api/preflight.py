@@ -22,7 +22,7 @@ class PreflightCheck(Model):
     """One thing that was looked at."""
 
     name: str = Field(min_length=1)
-    """State, Files, Version, Parallelism, Sources, Program or Operators."""
+    """State, Files, Version, Parallelism, Sources, Program, Operators or Split."""
     result: CheckResult
     """Passed, Failed, Overridden, Unknown or Skipped."""
     reason: str = ""
@@ -40,6 +40,8 @@ class ProgramAnswer(Model):
     """The first few operators with state that it has no place for, by name, else by id."""
     dropped_count: int = 0
     """How many of them there are."""
+    unfit: str = ""
+    """The first few operators whose state cannot be split as the program wants, and what to write; empty: none."""
     failure: str = ""
     """Why the program cannot make its graph."""
     trouble: str = ""

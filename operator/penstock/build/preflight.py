@@ -41,7 +41,7 @@ def objects(context: RunContext, operators: Iterable[str]) -> list[Manifest]:
 
     Args:
         context: of the start; its `run` is the id of the look.
-        operators: ids of those with state.
+        operators: `<id>:<max parallelism>` of those with state.
     """
     return [config_map(context), secret(context), _job(context, operators)]
 

@@ -295,12 +295,22 @@ def _of_program(record: Preflight, subject: Subject) -> Iterator[PreflightCheck 
         dropped = Refusal("StateWouldBeDropped", _dropped(said, subject)) if said.dropped_count else ""
         message = f"all operators with state in {subject.text} are in the program"
         yield _judged("Operators", dropped, subject.override, Override.STATE_WOULD_BE_DROPPED, message)
+        split = Refusal("ParallelismTooHigh", _unfit(said, subject)) if said.unfit else ""
+        message = f"the state in {subject.text} can be split as the program wants"
+        yield _judged("Split", split, subject.override, Override.PARALLELISM_TOO_HIGH, message)
 
 
 def _program_fails(said: ProgramAnswer) -> str:
     return (
         f"the program was tried without being executed, and fails: {said.failure}. Mend it, or, to stop the job for it "
         "all the same, write spec.startFrom.override: [ProgramFails]"
+    )
+
+
+def _unfit(said: ProgramAnswer, subject: Subject) -> str:
+    return (
+        f"{said.unfit}. Flink would refuse to start from {subject.text}. To try it all the same write "
+        "spec.startFrom.override: [ParallelismTooHigh]"
     )
 
 

@@ -11,7 +11,7 @@ from penstock.api.replay import Replay
 from penstock.api.start_from import Override
 from penstock.decide import health
 from penstock.decide.draft import Draft
-from penstock.flink.answers import read_graph
+from penstock.flink.answers import Unfit, read_graph
 from penstock.model import MakeGraph, ProgramPod
 
 OWNER = "preflight/"
@@ -55,7 +55,8 @@ def answered(draft: Draft, record: Preflight, subject: Subject) -> tuple[Preflig
         draft.wake(0)
         record = record.model_copy(update={"asked_at": draft.now})
     elif not pod.made:
-        draft.act(MakeGraph(record.id, tuple(operators), subject.replay, health.guards(draft)), OWNER)
+        states = tuple(f"{id_}:{most}" for id_, (_, most) in operators.items())
+        draft.act(MakeGraph(record.id, states, subject.replay, health.guards(draft)), OWNER)
         draft.wake(1)
     else:
         draft.wake(_POLL_SECONDS)
@@ -67,11 +68,16 @@ def _answer(draft: Draft, record: Preflight, pod: ProgramPod) -> ProgramAnswer |
     graph = read_graph(pod.answer)
     if graph is not None:
         known = _with_state(draft, record.location)
-        text = known if isinstance(known, dict) else {}
-        dropped = tuple(text.get(id_) or id_ for id_ in graph.missing[:_NAMED])
+        text = {id_: name or id_ for id_, (name, _) in known.items()} if isinstance(known, dict) else {}
+        dropped = tuple(text.get(id_, id_) for id_ in graph.missing[:_NAMED])
+        unfit = "; ".join(_unfit(text.get(each.id, each.id), each) for each in graph.unfit)
         operators = None if graph.failure else graph.operators
         return ProgramAnswer(
-            operators=operators, dropped=dropped, dropped_count=graph.missing_count, failure=explained(graph.failure)
+            operators=operators,
+            dropped=dropped,
+            dropped_count=graph.missing_count,
+            unfit=unfit,
+            failure=explained(graph.failure),
         )
     why = "; ".join(pod.troubles)
     if pod.hopeless:
@@ -94,12 +100,23 @@ def _is_overdue(draft: Draft, record: Preflight, pod: ProgramPod) -> bool:
     return in_vain and record.asked_at is not None and draft.now >= record.asked_at + LIMIT
 
 
-def _with_state(draft: Draft, location: str | None) -> dict[str, str] | ProgramAnswer | None:
-    """Id and name of the operators that have state there; None as long as it is not known."""
+def _unfit(name: str, found: Unfit) -> str:
+    if found.changed:
+        return (
+            f"operator {name} has a max parallelism of {found.wanted} in the program, and its state one of "
+            f"{found.most}; write {found.most} (pipeline.max-parallelism, or setMaxParallelism in code)"
+        )
+    return f"operator {name} has a parallelism of {found.wanted}, and its state can be split into {found.most} at most"
+
+
+def _with_state(draft: Draft, location: str | None) -> dict[str, tuple[str, int]] | ProgramAnswer | None:
+    """Id, name and max parallelism of the operators that have state there; None as long as it is not known."""
     if location is None:
         return {}
     seen = draft.observed.verified.get(location)
     found = seen.verification if seen is not None else None
     if found is not None and found.unreadable and not found.gone:
         return ProgramAnswer(trouble=f"{location}: {found}")
-    return dict(found.stateful) if found is not None and not found.gone else None
+    if found is None or found.gone:
+        return None
+    return {id_: (name, most) for id_, name, most in found.stateful}

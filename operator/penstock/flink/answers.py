@@ -171,7 +171,7 @@ def busy_millis(metric: dict[str, Any]) -> int | None:
 _NOISE = re.compile(r"^(?:[\w$]+\.)+[\w$]*?(\w+(?:Exception|Error)): ")
 
 
-_FRAME = re.compile(r"at \S+\(.*\)$|\.\.\. \d+")
+_FRAME = re.compile(r"at \S+(\(.*\))?$|\.\.\. \d+")
 
 
 def innermost(trace: str) -> str:
@@ -190,6 +190,19 @@ def innermost(trace: str) -> str:
 
 
 @dataclass(frozen=True)
+class Unfit:
+    """An operator whose state Flink would not split as the program wants."""
+
+    id: str
+    wanted: int
+    """Its parallelism in the program; of one that has changed its max parallelism."""
+    most: int
+    """The max parallelism that its state has."""
+    changed: bool
+    """Whether the program says another max parallelism, which Flink never takes."""
+
+
+@dataclass(frozen=True)
 class Graph:
     """What the preflight's program has said of another one (see `operator/java`)."""
 
@@ -197,6 +210,8 @@ class Graph:
     missing: tuple[str, ...] = ()
     """Ids of the first of those with state that it has no place for."""
     missing_count: int = 0
+    unfit: tuple[Unfit, ...] = ()
+    """The first of those whose state cannot be split as it wants."""
     failure: str = ""
     """Why it cannot make its graph."""
 
@@ -209,4 +224,11 @@ def read_graph(text: str) -> Graph | None:
     words = head.split()
     if len(words) != 3 or words[0] != "graph" or not (words[1] + words[2]).isdecimal():  # noqa: PLR2004 - as it is written
         return None
-    return Graph(int(words[1]), tuple(rest.split()), int(words[2]))
+    lines = [line.split() for line in rest.splitlines()]
+    missing = tuple(line[0] for line in lines if len(line) == 1)
+    unfit = tuple(
+        Unfit(line[1], int(line[2]), int(line[3]), changed=line[0] == "max")
+        for line in lines
+        if len(line) == 4 and line[0] in ("max", "wide") and (line[2] + line[3]).isdecimal()  # noqa: PLR2004 - so too
+    )
+    return Graph(int(words[1]), missing, int(words[2]), unfit)

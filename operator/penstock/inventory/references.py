@@ -59,7 +59,7 @@ class Needs:
     checkpoint_id: int
     narrowest: tuple[str, int] | None = None
     splits: Splits = field(default_factory=Splits)
-    stateful: tuple[tuple[str, str], ...] = ()
+    stateful: tuple[tuple[str, str, int], ...] = ()
     version: int | None = None
 
 
@@ -112,13 +112,13 @@ def narrowest_of(operators: Iterable[Operator]) -> tuple[str, int] | None:
     return None if least is None else (least.name or least.uid or least.id, least.max_parallelism)
 
 
-def stateful_of(operators: Iterable[Operator]) -> tuple[tuple[str, str], ...]:
-    """Id and name of those that a program must have a place for.
+def stateful_of(operators: Iterable[Operator]) -> tuple[tuple[str, str, int], ...]:
+    """Id, name and max parallelism of those that a program must have a place for.
 
     As Flink reckons: some subtask of theirs has state, or their coordinator, which sources and some sinks have.
     """
     with_state = (each for each in operators if each.inline_bytes or each.coordinator_bytes or each.references)
-    return tuple((each.id, each.name or each.uid or "") for each in with_state)
+    return tuple((each.id, each.name or each.uid or "", each.max_parallelism) for each in with_state)
 
 
 async def all_needs(store: ObjectStore, home: str) -> dict[str, Needs]:

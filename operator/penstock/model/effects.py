@@ -67,7 +67,7 @@ class MakeGraph:
 
     id: str
     operators: tuple[str, ...]
-    """Ids of the operators that have state in what would be started from."""
+    """`<id>:<max parallelism>` of the operators that have state in what would be started from."""
     replay: Replay | None = None
     """The replay that the program would be told."""
     guarded: bool = True

@@ -7,7 +7,7 @@ from dataclasses import replace
 from penstock import names
 from penstock.act import carry_out
 from penstock.api import constants
-from penstock.flink.answers import Graph, read_graph
+from penstock.flink.answers import Graph, Unfit, read_graph
 from penstock.model import DeleteGraph, MakeGraph
 from tests.unit.act.test_effects import with_job
 from tests.unit.build.test_golden import REPLAY
@@ -51,6 +51,8 @@ async def test_it_is_deleted_with_all_that_it_had_and_may_be_again():
 def test_what_it_says():
     assert read_graph("graph 5 2\naa\nbb") == Graph(5, ("aa", "bb"), 2)
     assert read_graph("graph 5 0\n") == Graph(5)
+    unfit = (Unfit("aa", 8, 4, changed=False), Unfit("bb", 8, 16, changed=True))
+    assert read_graph("graph 5 1\ncc\nwide aa 8 4\nmax bb 8 16\nother dd 1 2") == Graph(5, ("cc",), 1, unfit)
     assert read_graph("failed\none\n two") == Graph(failure="one / two")
     assert read_graph("failed\n") == Graph(failure="without a word")
     assert [read_graph(text) for text in ("", "java.lang.OutOfMemoryError", "graph x 1", "graph 1")] == [None] * 4

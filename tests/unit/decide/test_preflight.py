@@ -31,7 +31,7 @@ from tests.unit.builders import (
 from tests.unit.decide.moves import Moves, moves
 
 AGGREGATE, SOURCE = "d" * 32, "e" * 32
-STATEFUL = Verification(files=3, version=6, stateful=((AGGREGATE, "GroupAggregate[3]"), (SOURCE, "")))
+STATEFUL = Verification(files=3, version=6, stateful=((AGGREGATE, "GroupAggregate[3]", 128), (SOURCE, "", 4)))
 UPGRADE: dict[str, Any] = {"parallelism": 2}
 RESTORE: dict[str, Any] = {"startFrom": {"checkpoint": {"name": "before"}}}
 DROPPED = f"graph 3 1\n{AGGREGATE}"
@@ -78,6 +78,29 @@ def results(of: Moves) -> dict[str, str]:
     return {each.name: each.result.value for each in record(of).checks}
 
 
+UNFIT = {
+    "too wide": (f"wide {AGGREGATE} 8 4", "GroupAggregate[3] has a parallelism of 8"),
+    "another max parallelism": (f"max {AGGREGATE} 8 4", "pipeline.max-parallelism"),
+    "without a name": (f"wide {SOURCE} 8 4", SOURCE),
+}
+
+
+@pytest.mark.parametrize("spec", [UPGRADE, RESTORE], ids=["upgrade", "restore"])
+@pytest.mark.parametrize(("line", "words"), UNFIT.values(), ids=UNFIT)
+def test_a_state_that_cannot_be_split_as_the_program_wants_is_not_stopped_for(spec, line, words):
+    """Seen as an upgrade that was stopped, failed, and was taken back."""
+    found = answered(seen(spec), f"graph 3 0\n{line}")
+    assert (found.intent, found.stalled) == ("", "ParallelismTooHigh")
+    assert words in found.condition("Stalled").message
+    assert results(found)["Split"] == "Failed"
+
+
+def test_it_is_stopped_for_when_somebody_says_so():
+    override = {"startFrom": {"override": ["ParallelismTooHigh"], "latest": {}}}
+    found = answered(seen(UPGRADE | override), f"graph 3 0\nwide {AGGREGATE} 8 4")
+    assert (found.intent, results(found)["Split"]) == ("Stop Savepoint", "Overridden")
+
+
 # ---------------------------------------------------------------- the pod
 
 
@@ -90,7 +113,7 @@ def test_first_it_is_written_down_then_the_pod_is_made_once_and_the_job_runs_on(
     second = moves(told(of, first))
     assert (second.intent, second.kinds) == ("", ["MakeGraph"])
     (effect,) = second.effects
-    assert effect.operators == (AGGREGATE, SOURCE)
+    assert effect.operators == (f"{AGGREGATE}:128", f"{SOURCE}:4")
     third = moves(told(of, second, ProgramPod(record(first).id, made=True)))
     assert (third.intent, third.effects) == ("", ())
     assert "without executing it" in third.condition("Reconciling").message
@@ -271,6 +294,7 @@ def test_a_dry_run_is_answered_and_nothing_else_is_done():
         "Sources": "Skipped",
         "Program": "Passed",
         "Operators": "Failed",
+        "Split": "Passed",
     }
 
 

@@ -7,8 +7,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
-import java.util.LinkedHashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 
@@ -29,8 +30,8 @@ import org.apache.flink.streaming.api.graph.StreamGraph;
 /**
  * Makes the job graph of a program without executing it, and says which operators with state it has no place for.
  *
- * <p>Its arguments are the file for the answer, the operator ids that have state (hex, with commas between them), and
- * then those of the JobManager. Flink's own entry point finds the program from these, and the program runs as it does
+ * <p>Its arguments are the file for the answer, the operators that have state ({@code id:max parallelism}, the id in hex,
+ * with commas between them), and then those of the JobManager. Flink's own entry point finds the program from these, and the program runs as it does
  * there, up to the point where it submits its first job: an application has only one. No JobMaster is ever made, so no
  * coordinator of a sink is reset or commits anything.
  *
@@ -44,20 +45,27 @@ public final class Preflight implements PipelineExecutorServiceLoader, PipelineE
     private static final String NAME = "penstock-preflight";
     /** Kubernetes keeps 4096 bytes of a container's last message; an id and its end of line are 33. */
     private static final int MOST_IDS = 100;
+    private static final int MOST_UNFIT = 3;
     private static final int MOST_CHARACTERS = 900;
 
     private final Path answer;
-    private final Set<String> withState;
+    /** The max parallelism of the state of each operator that has one, by the operator's id. */
+    private final Map<String, Integer> withState;
 
-    private Preflight(Path answer, Set<String> withState) {
+    private Preflight(Path answer, Map<String, Integer> withState) {
         this.answer = answer;
         this.withState = withState;
     }
 
     public static void main(String[] arguments) throws Exception {
-        Set<String> ids = new LinkedHashSet<>(Arrays.asList(arguments[1].split(",")));
-        ids.remove("");
-        Preflight preflight = new Preflight(Path.of(arguments[0]), ids);
+        Map<String, Integer> states = new LinkedHashMap<>();
+        for (String each : arguments[1].split(",")) {
+            if (!each.isEmpty()) {
+                String[] parts = each.split(":");
+                states.put(parts[0], Integer.valueOf(parts[1]));
+            }
+        }
+        Preflight preflight = new Preflight(Path.of(arguments[0]), states);
         try {
             preflight.run(Arrays.copyOfRange(arguments, 2, arguments.length));
             preflight.end("failed\nthe program ended without having submitted a job");
@@ -132,21 +140,39 @@ public final class Preflight implements PipelineExecutorServiceLoader, PipelineE
 
     private String compare(JobGraph graph) {
         Set<String> found = new HashSet<>();
+        List<String> unfit = new ArrayList<>();
         int operators = 0;
         for (JobVertex vertex : graph.getVertices()) {
             for (OperatorIDPair pair : vertex.getOperatorIDs()) {
                 operators++;
                 // As Flink looks for an operator's state: by the id that its uid or its place makes, or by a hash that
                 // its author has set.
-                found.add(pair.getGeneratedOperatorID().toHexString());
-                pair.getUserDefinedOperatorID().ifPresent(id -> found.add(id.toHexString()));
+                String generated = pair.getGeneratedOperatorID().toHexString();
+                String given = pair.getUserDefinedOperatorID().map(id -> id.toHexString()).orElse(generated);
+                found.add(generated);
+                found.add(given);
+                split(vertex, withState.containsKey(given) ? given : generated, unfit);
                 System.err.println("operator " + pair.getGeneratedOperatorID().toHexString() + " of " + vertex.getName());
             }
         }
-        List<String> missing = new ArrayList<>(withState);
+        List<String> missing = new ArrayList<>(withState.keySet());
         missing.removeAll(found);
-        List<String> first = missing.subList(0, Math.min(missing.size(), MOST_IDS));
-        return "graph " + operators + " " + missing.size() + "\n" + String.join("\n", first);
+        List<String> lines = new ArrayList<>(missing.subList(0, Math.min(missing.size(), MOST_IDS)));
+        lines.addAll(unfit.subList(0, Math.min(unfit.size(), MOST_UNFIT)));
+        return "graph " + operators + " " + missing.size() + "\n" + String.join("\n", lines);
+    }
+
+    /** What Flink looks at before it gives a vertex its state; a max parallelism that nobody has set becomes the state's. */
+    private void split(JobVertex vertex, String id, List<String> unfit) {
+        Integer most = withState.get(id);
+        if (most == null) {
+            return;
+        }
+        if (vertex.getParallelism() > most) {
+            unfit.add("wide " + id + " " + vertex.getParallelism() + " " + most);
+        } else if (vertex.getMaxParallelism() > 0 && vertex.getMaxParallelism() != most) {
+            unfit.add("max " + id + " " + vertex.getMaxParallelism() + " " + most);
+        }
     }
 
     /** The last messages of an error and its causes, each in one line, without those that an earlier one holds. */
