@@ -21,6 +21,14 @@ from tests.unit.builders import FRESH_RUN, KEEPS, NAMESPACE, NOW, PLACE, flink, 
 from tests.unit.fakes import FakeKube, FakeStore, Manifest
 
 SPACE: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+CRDS: list[Manifest] = [
+    {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{constants.GROUP}"},
+    }
+    for plural in (constants.STREAMJOBS, constants.CHECKPOINTS)
+]
 
 
 class FakeFlink:
@@ -86,7 +94,7 @@ class FakeWorld:
         self, *manifests: Manifest, store: FakeStore | None = None, flink: FakeFlink | None = None, ready: bool = True
     ) -> None:
         self.settings = Settings(image="penstock.dev/operator:test", flink_image="flink:2.3")
-        self.kube = FakeKube(SPACE, *([store_manifest()] if ready else []), *manifests)
+        self.kube = FakeKube(SPACE, *CRDS, *([store_manifest()] if ready else []), *manifests)
         self.store = store or FakeStore()
         self.flink = flink or FakeFlink()
         self.woken: list[tuple[str, str]] = []

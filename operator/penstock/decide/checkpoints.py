@@ -38,7 +38,7 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
     if checkpoint.metadata.terminating and not (is_being_taken(checkpoint) and _can_be_followed(draft)):
         clearing.deleted(draft, checkpoint)
         return
-    if draft.observed.namespace_terminating:
+    if draft.observed.everything_goes:
         return
     if phase is None:
         _fresh(draft, checkpoint)
@@ -57,7 +57,7 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
 
 def _can_be_followed(draft: Draft) -> bool:
     """Whether what is being taken can be followed to its end before its deleted object goes: else it would leak."""
-    return draft.observed.job is not None and not draft.observed.namespace_terminating
+    return draft.observed.job is not None and not draft.observed.everything_goes
 
 
 def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:

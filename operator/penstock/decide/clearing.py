@@ -38,7 +38,7 @@ _Rules = dict[str, tuple[Checkpoint, str]]
 def retain(draft: Draft) -> None:
     """Decide what is too many, and what is too old; the last restorable one stays whatever the rules say."""
     job = draft.observed.job
-    if job is None or job.metadata.terminating or draft.observed.namespace_terminating:
+    if job is None or job.metadata.terminating or draft.observed.everything_goes:
         return
     present = sorted(
         (ckpt for ckpt in draft.observed.checkpoints if draft.status_of(ckpt).phase is Phase.PRESENT),
@@ -136,12 +136,19 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
     if constants.FINALIZER_DATA not in checkpoint.metadata.finalizers:
         return
     name, status = checkpoint.metadata.name, checkpoint.status
-    keeps = checkpoint.spec.keeps_data or draft.observed.namespace_terminating
+    # Pinned data go by an unpin alone, however the object was deleted.
+    keeps = checkpoint.spec.keeps_data or checkpoint.spec.pinned or draft.observed.everything_goes
     keeps = keeps or _is_flinks(draft, checkpoint)
     if keeps or (status.target_directory is None and not _is_retained(checkpoint)):
         if keeps and status.location and status.phase is not Phase.CLEARED:
             draft.say("Normal", "Retained", f"its data stays at {status.location}", checkpoint)
         draft.act(SetFinalizer("Checkpoint", name, present=False), name)
+        return
+    if draft.observed.kinds_unknown:
+        way_out = "to let go of the object and leave the data, write spec.deletionPolicy: Retain"
+        message = f"{draft.observed.kinds_unknown}; {way_out}"
+        draft.condition(checkpoint, constants.STALLED, "True", "KindNotKnown", message)
+        draft.wake(15)
         return
     target = draft.observed.targets.get(name)
     whole = not isinstance(target, TargetListing) or target.complete is not None

@@ -34,7 +34,7 @@ def proceed(draft: Draft) -> None:
         draft.wake(1)
         return
     ended = draft.status.run
-    if ended is not None and not draft.observed.namespace_terminating and not retained.is_settled(draft, ended):
+    if ended is not None and not draft.observed.everything_goes and not retained.is_settled(draft, ended):
         draft.wake(1)
         return
     if draft.job.spec.on_delete.checkpoints is DeleteCheckpoints.DELETE and not _data_goes(draft):
@@ -45,8 +45,11 @@ def proceed(draft: Draft) -> None:
 
 def _data_goes(draft: Draft) -> bool:
     """Delete the job's Checkpoints, and then what is left in its directory; True when nothing has to be waited for."""
-    if draft.observed.namespace_terminating:
+    if draft.observed.everything_goes:
         return True
+    if draft.observed.kinds_unknown:
+        draft.waiting = draft.observed.kinds_unknown
+        return False
     waiting = [ckpt for ckpt in draft.observed.checkpoints if goes_with_job(ckpt)]
     for checkpoint in waiting:
         if not checkpoint.metadata.terminating:
@@ -86,7 +89,7 @@ def _stopped(draft: Draft) -> bool:
     run = live_run(draft.job)
     if run is not None:
         # In a namespace that goes nothing is asked of Flink: Kubernetes takes its pods at this very moment.
-        method = StopMethod.KILL if draft.observed.namespace_terminating else StopMethod.CANCEL
+        method = StopMethod.KILL if draft.observed.everything_goes else StopMethod.CANCEL
         stop.record(draft, run, StopReason.DELETE, method)
         return False
     left = [objects for objects in draft.observed.runs if objects.objects or objects.pods]

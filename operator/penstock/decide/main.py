@@ -45,8 +45,11 @@ def decide(observed: Observed) -> Decision:
     if observed.job is not None:
         if observed.job.metadata.terminating:
             deletion.proceed(draft)
-        elif observed.namespace_terminating:
+        elif observed.everything_goes:
+            kinds = " and ".join(sorted(observed.kinds_going))
             draft.waiting = "the namespace is being deleted"
+            if kinds and not observed.namespace_terminating:
+                draft.waiting = f"the CustomResourceDefinition of {kinds} is being deleted, or is gone; apply it again"
         else:
             _present(draft)
             schedule.proceed(draft)
@@ -78,7 +81,7 @@ def _present(draft: Draft) -> None:
     """A StreamJob that is to be there: what its intent, its run and its spec ask for, in this order."""
     job = draft.job
     if constants.FINALIZER_RUN not in job.metadata.finalizers:
-        if not draft.observed.namespace_terminating:
+        if not draft.observed.everything_goes:
             draft.act(SetFinalizer("StreamJob", job.metadata.name, present=True))
         draft.wake(0)
         return

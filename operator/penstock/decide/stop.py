@@ -253,7 +253,7 @@ def proceed_teardown(draft: Draft, intent: TeardownIntent) -> None:
                 retry_seconds=5,
             )
         return
-    if not draft.observed.namespace_terminating:  # then Kubernetes takes its part, and the store is left alone
+    if not draft.observed.everything_goes:  # then Kubernetes takes its part, and the store is left alone
         draft.act(DeleteHighAvailability(intent.run))
     run = draft.status.run
     if run is not None and run.id == intent.run:

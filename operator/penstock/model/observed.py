@@ -190,6 +190,10 @@ class Observed:
     unreadable_others: tuple[str, ...] = ()
     """Names of those that cannot be read: what they need is not known."""
     namespace_terminating: bool = False
+    kinds_going: frozenset[str] = frozenset()
+    """Kinds whose CustomResourceDefinition is being deleted, or is gone; only known when an object of them goes."""
+    kinds_unknown: str = ""
+    """Why nobody knows whether they are, in words; empty: it is known."""
     runs: tuple[RunObjects, ...] = ()
     programs: tuple[ProgramPod, ...] = ()
     """The pods that make graphs, for starts that are looked at before they begin."""
@@ -221,6 +225,11 @@ class Observed:
     """What is wrong with the StreamJob's spec beyond what the API server refuses."""
     unreadable: tuple[Unreadable, ...] = ()
     """Checkpoints of this job that are not among `checkpoints`."""
+
+    @property
+    def everything_goes(self) -> bool:
+        """Whether the namespace or a kind is being deleted: the store is left alone, and nothing new is made."""
+        return self.namespace_terminating or bool(self.kinds_going)
 
     def objects_of(self, run: str) -> RunObjects:
         """What Kubernetes holds of a run; empty when nothing."""

@@ -21,7 +21,7 @@ from penstock.api.validation import validate_stream_job
 from penstock.decide import measuring, preflight, recovery, sources, standing
 from penstock.decide.needs import Needs, foreign_names, is_being_cleared, may_delete, needs, needs_in_store
 from penstock.decide.verification import wishes
-from penstock.errors import PenstockError, RetryLater
+from penstock.errors import PenstockError, Refused, RetryLater
 from penstock.flink.answers import Checkpointing, FlinkJob, Trigger
 from penstock.inventory.positions import read_positions
 from penstock.kube import resources
@@ -39,6 +39,7 @@ _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
 log = logging.getLogger(__name__)
 _VERIFY_SECONDS = 2.0
+_NOT_FOUND = 404
 
 
 async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Observed:
@@ -51,10 +52,11 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     space, stored, items = await asyncio.gather(
         kube.get(resources.NAMESPACES, None, namespace),
         kube.get(resources.STREAM_JOBS, namespace, name),
-        kube.find(resources.CHECKPOINTS, namespace, fields=f"spec.jobRef.name={name}"),
+        _items(kube, namespace, name),
     )
     job, problems = _read(StreamJob, stored)
-    checkpoints, unreadable = _read_checkpoints(items)
+    checkpoints, unreadable = _read_checkpoints(items or [])
+    going, unsure = await _kinds(kube, job, checkpoints, known=items is not None)
     owned = await items_of(kube, job.metadata) if job else {}
     runs = await runs_of(kube, job.metadata, owned) if job else ()
     revisions = await revisions_of(kube, job.metadata) if job else ()
@@ -81,6 +83,8 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         others=others,
         unreadable_others=unknown,
         namespace_terminating=space is None or "deletionTimestamp" in space["metadata"],
+        kinds_going=going,
+        kinds_unknown=unsure,
         runs=runs,
         programs=programs_of(owned),
         revisions=revisions,
@@ -103,6 +107,37 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     )
     held |= _watched(world, client, namespace, name, standing.wishes(seen))
     return replace(seen, verified=verified, held=held, followed=followed, fault=fault)
+
+
+async def _items(kube: Kube, namespace: str, name: str) -> list[dict[str, Any]] | None:
+    """The Checkpoints of a job; None when the API server knows no such kind (any more)."""
+    try:
+        return await kube.find(resources.CHECKPOINTS, namespace, fields=f"spec.jobRef.name={name}")
+    except Refused as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return None
+
+
+async def _kinds(
+    kube: Kube, job: StreamJob | None, checkpoints: tuple[Checkpoint, ...], *, known: bool
+) -> tuple[frozenset[str], str]:
+    """The kinds that are being deleted with all their objects, and why that is not known.
+
+    A CustomResourceDefinition is marked before its objects are, and admission is not asked about these.
+    """
+    going = set() if known else {resources.CHECKPOINTS.kind}
+    asked = [resources.STREAM_JOBS] if job is not None and job.metadata.terminating else []
+    # With a StreamJob its Checkpoints may be deleted, too.
+    asked += [resources.CHECKPOINTS] if asked or any(ckpt.metadata.terminating for ckpt in checkpoints) else []
+    try:
+        for resource in asked:
+            found = await kube.get(resources.CRDS, None, f"{resource.plural}.{constants.GROUP}")
+            if found is None or "deletionTimestamp" in found["metadata"]:
+                going.add(resource.kind)
+    except Refused as error:
+        return frozenset(going), f"whether the kind itself is being deleted is not known: {error}"
+    return frozenset(going), ""
 
 
 async def _foreign(kube: Kube, namespace: str, names: tuple[str, ...]) -> tuple[Foreign, ...]:

@@ -91,14 +91,14 @@ def _delete_manager(observed: Observed, effect: model.DeleteManager) -> bool:
 
 def _delete_ha(observed: Observed, effect: model.DeleteHighAvailability) -> bool:
     intent, objects = _intent(observed), observed.objects_of(effect.run)
-    known = not (objects.objects or objects.pods) and not observed.namespace_terminating
+    known = not (objects.objects or objects.pods) and not observed.everything_goes
     return isinstance(intent, TeardownIntent) and intent.run == effect.run and known
 
 
 def _delete_data(observed: Observed, effect: model.DeleteCheckpointData) -> bool:
     checkpoint = _checkpoint(observed, effect.checkpoint)
     ours = checkpoint.status.target_directory == effect.target_directory
-    return is_being_cleared(checkpoint) and ours and not observed.namespace_terminating
+    return is_being_cleared(checkpoint) and ours and not observed.everything_goes
 
 
 def _delete_retained(observed: Observed, effect: model.DeleteRetainedData) -> bool:
@@ -107,7 +107,7 @@ def _delete_retained(observed: Observed, effect: model.DeleteRetainedData) -> bo
     ours = checkpoint.status.target_directory is None and checkpoint.status.location == effect.location
     objects = observed.objects_of(checkpoint.status.run or "")
     lives = (run is not None and run.id == checkpoint.status.run) or objects.objects > 0 or objects.pods > 0
-    known = is_being_cleared(checkpoint) and ours and not observed.namespace_terminating
+    known = is_being_cleared(checkpoint) and ours and not observed.everything_goes
     return known and effect.run_ended and not lives
 
 
@@ -127,7 +127,7 @@ def _delete_job_data(observed: Observed, effect: model.DeleteJobData) -> bool:
         and job.metadata.terminating
         and effect.job_uid == job.metadata.uid
         and job.spec.on_delete.checkpoints == "Delete"
-        and not observed.namespace_terminating
+        and not observed.everything_goes
         and live_run(job) is None
         and job.status.intent is None
         and kept <= set(effect.keep)
@@ -155,7 +155,7 @@ def _finalizer(observed: Observed, effect: model.SetFinalizer) -> bool:
         return True
     if effect.kind == "Checkpoint":
         checkpoint = _checkpoint(observed, effect.name)
-        keeps = checkpoint.spec.deletion_policy == "Retain" or observed.namespace_terminating
+        keeps = checkpoint.spec.deletion_policy == "Retain" or checkpoint.spec.pinned or observed.everything_goes
         listed = observed.targets.get(effect.name)
         empty = isinstance(listed, model.TargetListing) and listed.keys == 0
         nothing = checkpoint.status.target_directory is None

@@ -205,8 +205,11 @@ def test_half_gone_is_no_more_restorable():
 # ---------------------------------------------------------------- a deleted object
 
 
+_SEEN = ("targets", "store", "namespace_terminating", "triggers", "kinds_going", "kinds_unknown")
+
+
 def deleted(status: dict[str, Any] | None = None, phase: str | None = "Present", **more: Any) -> Moves:
-    seen = {key: more.pop(key) for key in ("targets", "store", "namespace_terminating", "triggers") if key in more}
+    seen = {key: more.pop(key) for key in _SEEN if key in more}
     of = more.pop("job_status", live())
     mine = checkpoint("old", 1, phase, status, deleted=NOW, **more)
     return moves(observed(job(of), checkpoints=(mine, YOUNG), **seen))
@@ -291,6 +294,30 @@ def test_in_a_namespace_that_goes_nothing_in_the_store_is_touched():
     assert deleted(namespace_terminating=True).effects == (LET_GO,)
     assert deleted(deleting(), namespace_terminating=True, targets={"old": complete(1)}).effects == (LET_GO,)
     assert deleted(phase="Creating", namespace_terminating=True).effects == (LET_GO,)
+
+
+@pytest.mark.parametrize("kind", ["Checkpoint", "StreamJob"])
+def test_when_the_kind_goes_with_all_of_its_objects_nothing_in_the_store_is_touched(kind):
+    """Seen on a real API server: `kubectl delete crd checkpoints.penstock.dev` took all data along."""
+    going = {"kinds_going": frozenset({kind})}
+    assert deleted(**going).effects == (LET_GO,)
+    assert deleted(deleting(), **going, targets={"old": complete(1)}).effects == (LET_GO,)
+    assert deleted(phase="Creating", **going).effects == (LET_GO,)
+
+
+def test_when_nobody_knows_whether_the_kind_goes_it_is_waited_and_told():
+    found = deleted(deleting(), kinds_unknown="not known: 403", targets={"old": complete(1)})
+    assert found.effects == ()
+    assert "deletionPolicy: Retain" in found.condition("Stalled", "old").message
+    kept = deleted(deleting(), kinds_unknown="not known: 403", targets={"old": complete(1)}, deletionPolicy="Retain")
+    assert kept.effects == (LET_GO,)
+
+
+@pytest.mark.parametrize("status", [None, deleting()], ids=["deleted", "its deletion had begun"])
+def test_a_pinned_one_lets_go_of_its_data_by_an_unpin_alone(status):
+    """However it was deleted: with its kind, without the admission policies, or with an owner that somebody gave it."""
+    found = deleted(status, pinned=True, targets={"old": complete(1)})
+    assert (found.effects, found.events) == ((LET_GO,), ("Retained",))
 
 
 def test_one_that_was_never_begun_goes_at_once():

@@ -120,6 +120,21 @@ def test_in_a_namespace_that_goes_the_data_stay():
     assert LET_JOB_GO in found.effects
 
 
+@pytest.mark.parametrize("kind", ["Checkpoint", "StreamJob"])
+def test_when_a_kind_goes_with_all_of_its_objects_the_data_stay(kind):
+    going = {"kinds_going": frozenset({kind})}
+    assert deleted_job(**going).intent == "Stop Kill"
+    found = deleted_job(ended("STOPPED"), TAKE_ALL, checkpoints=(OLD,), **going, **NOTHING_LEFT)
+    assert found.effects == (LET_JOB_GO,)
+
+
+def test_no_data_goes_while_nobody_knows_whether_the_kind_does():
+    unsure = {"kinds_unknown": "not known: 403"}
+    found = deleted_job(ended("STOPPED"), TAKE_ALL, checkpoints=(OLD,), **unsure, **NOTHING_LEFT)
+    assert (found.effects, found.condition("Reconciling").message) == ((), "not known: 403")
+    assert deleted_job(ended("STOPPED"), checkpoints=(OLD,), **unsure, **NOTHING_LEFT).effects == (LET_JOB_GO,)
+
+
 def test_no_data_goes_while_a_checkpoint_cannot_be_read():
     broken = Unreadable("flights", "broken", "spec.pinned: no", told=False)
     left = {"unreadable": (broken,), **NOTHING_LEFT}

@@ -278,9 +278,9 @@ def test_when_nobody_answers_nothing_is_deleted_started_or_redeployed(position):
 
 @RULES
 @given(positions())
-def test_nothing_is_touched_in_a_namespace_that_goes(position):
-    dying = replace(position, namespace_terminating=True)
-    for effect in effects(decide(dying)):
+def test_nothing_is_touched_in_a_namespace_that_goes_or_when_a_kind_does(position):
+    dying = (replace(position, namespace_terminating=True), replace(position, kinds_going=frozenset({"Checkpoint"})))
+    for effect in (each for ends in dying for each in effects(decide(ends))):
         assert not isinstance(
             effect,
             model.DeleteCheckpointData

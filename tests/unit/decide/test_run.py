@@ -114,6 +114,12 @@ def test_a_run_is_confirmed_when_flink_restored_what_was_asked_for(began, answer
     assert ("Running" in found.events) is confirmed
 
 
+def test_without_the_kind_checkpoint_a_job_runs_on_and_says_so():
+    found = running(None, {"parallelism": 2}, kinds_going=frozenset({"Checkpoint"}))
+    assert (found.effects, found.intent) == ((), "")
+    assert "CustomResourceDefinition of Checkpoint" in found.condition("Reconciling").message
+
+
 # ---------------------------------------------------------------- Unknown is not Failed
 
 

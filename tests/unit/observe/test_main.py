@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from penstock.api import constants
 from penstock.errors import Refused, RetryLater
 from penstock.flink.answers import Completed, InProgress, Trigger
 from penstock.flink.metadata import MAGIC
@@ -216,6 +217,60 @@ async def test_a_namespace_that_goes():
     world = FakeWorld(*RUNNING)
     world.kube.objects["Namespace", "", NAMESPACE]["metadata"]["deletionTimestamp"] = "2026-01-31T12:00:00Z"
     assert (await look(world)).namespace_terminating
+
+
+CRD = f"checkpoints.{constants.GROUP}"
+GOES = manifest(checkpoint(deleted=NOW))
+
+
+async def test_a_kind_that_goes_with_all_of_its_objects():
+    world = FakeWorld(*RUNNING, GOES)
+    assert ((found := await look(world)).kinds_going, found.everything_goes) == (frozenset(), False)
+    world.kube.objects["CustomResourceDefinition", "", CRD]["metadata"]["deletionTimestamp"] = "2026-01-31T12:00:00Z"
+    assert ((found := await look(world)).kinds_going, found.everything_goes) == (frozenset({"Checkpoint"}), True)
+    del world.kube.objects["CustomResourceDefinition", "", CRD]
+    assert (await look(world)).kinds_going == {"Checkpoint"}
+
+
+async def test_with_a_streamjob_that_goes_both_kinds_are_looked_at():
+    world = FakeWorld(manifest(job(live(), deleted=NOW)), *everything(run_context()))
+    await look(world)
+    asked = [name for verb, kind, name in world.kube.calls if kind == "CustomResourceDefinition"]
+    assert asked == [f"streamjobs.{constants.GROUP}", CRD]
+
+
+async def test_as_long_as_nothing_goes_the_kinds_are_not_asked_for():
+    world = FakeWorld(*RUNNING)
+    await look(world)
+    assert not [kind for _, kind, _ in world.kube.calls if kind == "CustomResourceDefinition"]
+
+
+async def test_an_operator_that_may_not_look_at_kinds_does_not_know():
+    world = FakeWorld(*RUNNING, GOES)
+
+    def refuse(_verb: str, kind: str, _name: str) -> None:
+        if kind == "CustomResourceDefinition":
+            raise Refused("403 Forbidden", "Forbidden", 403)
+
+    world.kube.before = refuse
+    found = await look(world)
+    assert (found.kinds_going, "403 Forbidden" in found.kinds_unknown) == (frozenset(), True)
+
+
+@pytest.mark.parametrize(("status", "known"), [(404, True), (403, False)])
+async def test_a_kind_that_is_gone_is_not_a_reason_to_give_a_job_up(status, known):
+    world = FakeWorld(*RUNNING)
+
+    def refuse(verb: str, kind: str, _name: str) -> None:
+        if (verb, kind) == ("find", "Checkpoint"):
+            raise Refused("no", "NotFound", status)
+
+    world.kube.before = refuse
+    if known:
+        assert (await look(world)).kinds_going == {"Checkpoint"}
+    else:
+        with pytest.raises(Refused):
+            await look(world)
 
 
 async def test_what_is_wrong_with_the_spec():
