@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from penstock import clock
 from penstock.act import carry_out
@@ -12,7 +13,7 @@ from penstock.act.status import write_error, write_status
 from penstock.decide import decide
 from penstock.errors import PenstockError, Stale
 from penstock.events import post
-from penstock.model import Observed, Step
+from penstock.model import Effect, Observed, Step
 from penstock.observe import observe
 from penstock.queue import backoff
 from penstock.world import World
@@ -32,25 +33,41 @@ class JobKey:
         return f"{self.namespace}/{self.name}"
 
 
+_PATIENCE_SECONDS = 5.0
+"""When one object's step keeps failing, the others' wait no longer than that for the next pass."""
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """What was tried for an object last, in vain: not again before that time, unless something else is to be tried."""
+
+    effects: tuple[Effect, ...]
+    times: int
+    again: datetime
+
+
 class Reconciler:
-    """Works on one key at a time; remembers nothing but how often an object's step has failed in a row."""
+    """Works on one key at a time; remembers nothing but what of an object has failed, and how often in a row."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._failures: dict[tuple[JobKey, str], int] = {}
+        self._failures: dict[tuple[JobKey, str], _Failed] = {}
 
     async def reconcile(self, key: JobKey) -> float | None:
         """One pass. Returns the seconds until the next one is wanted; None: when something changes."""
         observed = await observe(self._world, key.namespace, key.name, uuid.uuid4().hex)
         decision = decide(observed)
         failed = [pause for step in decision.steps if (pause := await self._carry_out(key, observed, step)) is not None]
-        if not failed:
-            return decision.after_seconds
-        # What failed is not tried again at once, whatever the decision asked for.
-        return min(failed) if decision.after_seconds is None else max(min(failed), decision.after_seconds)
+        if not failed or decision.after_seconds is None:
+            return min(failed, default=decision.after_seconds)
+        # The pass may have been asked for at once by what has failed; but a savepoint under way wants to be polled.
+        return min(*failed, max(decision.after_seconds, min(*failed, _PATIENCE_SECONDS)))
 
     async def _carry_out(self, key: JobKey, observed: Observed, step: Step) -> float | None:
         """One object's step; when an effect fails its status says so, and the steps of other objects go on."""
+        failed = self._failures.get((key, step.owner))
+        if failed is not None and failed.effects == step.effects and observed.now < failed.again:
+            return (failed.again - observed.now).total_seconds()
         try:
             for effect in step.effects:
                 log.info("%s: %s", key, effect.__class__.__name__)
@@ -59,11 +76,12 @@ class Reconciler:
         except Stale:
             raise
         except PenstockError as error:
-            failures = self._failures.get((key, step.owner), 0) + 1
-            self._failures[key, step.owner] = failures
+            times = failed.times + 1 if failed is not None else 1
+            pause = backoff(times, 0.0)
+            self._failures[key, step.owner] = _Failed(step.effects, times, clock.now() + timedelta(seconds=pause))
             log.warning("%s %s: %s", key, step.owner, error)
             await write_error(self._world.kube, observed, step, error, clock.now())
-            return backoff(failures, 0.0)
+            return pause
         self._failures.pop((key, step.owner), None)
         await post(self._world.kube, observed, step.events)
         return None

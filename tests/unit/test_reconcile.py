@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,25 @@ import pytest
 
 from penstock import clock, names
 from penstock.errors import Refused, RetryLater, Stale
+from penstock.flink.answers import InProgress
+from penstock.kube import resources
 from penstock.reconcile import JobKey, Reconciler
 from tests.unit.build.test_golden import context, everything
-from tests.unit.builders import JOB, NAMESPACE, NOW, RUN, checkpoint, job, live, start_intent, stop_intent
+from tests.unit.builders import (
+    JOB,
+    NAMESPACE,
+    NOW,
+    OLD_RUN,
+    PLACE,
+    RUN,
+    checkpoint,
+    deleting,
+    job,
+    live,
+    start_intent,
+    stop_intent,
+    target,
+)
 from tests.unit.world import FakeWorld, manifest
 
 KEY = JobKey(NAMESPACE, JOB)
@@ -19,9 +36,21 @@ HOUR = timedelta(hours=1)
 SCHEDULED = names.scheduled_checkpoint(JOB, NOW)
 
 
+class Clock:
+    """The one clock, turned by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def turn(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
 @pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "now", lambda: NOW)
+def hands(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(clock, "now", lambda: made.now)
+    return made
 
 
 def pass_of(world: FakeWorld) -> Any:
@@ -76,7 +105,7 @@ async def test_an_effect_comes_before_the_status_that_says_it_is_done():
     assert written == [("create", "ControllerRevision"), ("create", "ConfigMap"), ("status", "StreamJob")]
 
 
-async def test_of_an_object_that_cannot_be_made_the_job_tells_and_goes_on():
+async def test_of_an_object_that_cannot_be_made_the_job_tells_and_goes_on(hands: Clock):
     due = {"followed": "0 * * * * UTC", "last_time": NOW, "next_time": NOW + HOUR, "creating": SCHEDULED}
     told = live(schedule=due, latest_checkpoint=None)
     world = running(status=told, checkpoints={"schedule": {"cron": "0 * * * *"}})
@@ -85,10 +114,12 @@ async def test_of_an_object_that_cannot_be_made_the_job_tells_and_goes_on():
     with pytest.raises(Stale):  # the job's own step has written its status, and the error is written by the next pass
         await reconciler.reconcile(KEY)
     assert world.kube.of("StreamJob")[JOB]["status"]["latestCheckpoint"]["checkpointId"] == 7
+    hands.turn(1)
     assert await reconciler.reconcile(KEY) is not None
     status = world.kube.of("StreamJob")[JOB]["status"]
     assert (status["lastError"]["message"], status["schedule"]["creating"]) == ("quota exceeded", SCHEDULED)
     world.kube.before = lambda _verb, _kind, _name: None
+    hands.turn(2)
     await reconciler.reconcile(KEY)
     made = world.kube.of("Checkpoint")[SCHEDULED]
     assert (made["spec"]["source"], made["spec"]["origin"]) == ("Schedule", {"run": RUN})
@@ -115,15 +146,62 @@ async def test_the_same_error_is_written_once():
     assert [call for call in world.kube.calls if call[0] == "status"] == [("status", "StreamJob", JOB)]
 
 
-async def test_pauses_after_failures_grow_and_are_forgotten():
+async def test_pauses_after_failures_grow_and_are_forgotten(hands: Clock):
     world = FakeWorld(manifest(job({"intent": start_intent()})))
-    world.kube.before = fail(RetryLater("no"), ("create", "ConfigMap"))
+    tried = []
+
+    def refuse(verb: str, kind: str, _name: str) -> None:
+        if (verb, kind) == ("create", "ConfigMap"):
+            tried.append(hands.now)
+            raise RetryLater("no")
+
+    world.kube.before = refuse
     reconciler = pass_of(world)
-    pauses = [await reconciler.reconcile(KEY) for _ in range(9)]
-    assert pauses == sorted(pauses)
+    while len(tried) < 13:
+        hands.turn(await reconciler.reconcile(KEY))
+    pauses = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(tried)]
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     world.kube.before = lambda *_: None
+    hands.turn(300)
     await reconciler.reconcile(KEY)
     assert reconciler._failures == {}
+
+
+async def test_what_failed_is_not_tried_again_before_its_time_unless_it_is_something_else(hands: Clock):
+    world = FakeWorld(manifest(job({"intent": start_intent()})))
+    tries: list[str] = []
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        if (verb, kind) == ("create", "ConfigMap"):
+            tries.append(name)
+            raise RetryLater("no")
+
+    world.kube.before = refuse
+    reconciler = pass_of(world)
+    for _ in range(3):
+        await reconciler.reconcile(KEY)
+    assert len(tries) == 1
+    hands.turn(1)
+    await reconciler.reconcile(KEY)
+    assert len(tries) == 2
+    world.kube._put(resources.STREAM_JOBS, manifest(job({"intent": start_intent(run=OLD_RUN)})))
+    await reconciler.reconcile(KEY)
+    assert len(tries) == 3
+
+
+async def test_a_savepoint_is_polled_while_something_else_keeps_failing(hands: Clock):
+    """Seen in the code: a deletion that the store refuses slowed a stop's polls down to one in five minutes."""
+    refused = checkpoint("old", 2, "Present", deleting(), deleted=NOW)
+    world = running(checkpoint(phase="Creating"), refused)
+    world.store.keys[f"{PLACE.key_of(target(2))}/file"] = b"x"
+    world.flink.trigger_answer = InProgress()
+    world.store.before = _no_deletion
+    reconciler = pass_of(world)
+    pauses = []
+    for _ in range(15):
+        pauses.append(await reconciler.reconcile(KEY))
+        hands.turn(pauses[-1])
+    assert max(pauses) <= 5
 
 
 async def test_a_failing_step_does_not_hold_up_another():
@@ -146,6 +224,11 @@ async def test_a_checkpoints_failing_step_is_written_to_the_checkpoint():
     status = world.kube.of("Checkpoint")["before"]["status"]
     assert (status["phase"], status["lastError"]["message"]) == ("Creating", "the store is full")
     assert not [asked for asked in world.flink.asked if asked[0] == "savepoint"]
+
+
+def _no_deletion(verb: str, _key: str) -> None:
+    if verb in ("write", "delete"):
+        raise Refused("AccessDenied")
 
 
 def _only_writes_fail(verb: str, _key: str) -> None:
