@@ -33,11 +33,15 @@ class Lease:
         self._namespace = namespace
         self._identity = identity
         self._seconds = seconds
+        self._renewed = 0.0
+        """When it was renewed last, by our own clock."""
         self._seen: tuple[str, float] = ("", 0.0)  # resourceVersion of another's lease, and when it was first seen
 
     async def acquire(self) -> None:
         """Wait until this process holds the lease."""
-        while not await self._try():  # noqa: ASYNC110 - only the API server knows when it is free
+        while True:  # only the API server knows when it is free, and it may be away itself
+            if await self._taken():
+                break
             await asyncio.sleep(self._seconds / 5)
         log.info("this operator (%s) holds lease %s/%s", self._identity, self._namespace, LEASE_NAME)
 
@@ -47,18 +51,21 @@ class Lease:
         Raises:
             LeaseLost: when it is.
         """
-        renewed = time.monotonic()
+        last = self._seconds * 2 / 3
         while True:
             await asyncio.sleep(self._seconds / 5)
             try:
-                if not await self._try():
+                # Both calls together: what comes later than that is no renewal any more.
+                async with asyncio.timeout_at(self._renewed + last):
+                    held = await self._try()
+            except (PenstockError, TimeoutError) as error:
+                log.warning("lease not renewed: %s", error or "the API server did not answer in time")
+            else:
+                if not held:
                     msg = f"lease {LEASE_NAME} is held by another operator"
                     raise LeaseLost(msg)
-                renewed = time.monotonic()
-            except PenstockError as error:
-                log.warning("lease not renewed: %s", error)
-            if time.monotonic() - renewed > self._seconds * 2 / 3:
-                msg = f"lease {LEASE_NAME} could not be renewed for {self._seconds * 2 // 3} s"
+            if time.monotonic() >= self._renewed + last:
+                msg = f"lease {LEASE_NAME} could not be renewed for {last:.0f} s"
                 raise LeaseLost(msg)
 
     async def release(self) -> None:
@@ -71,7 +78,22 @@ class Lease:
         except PenstockError as error:
             log.info("lease not released: %s", error)
 
+    async def _taken(self) -> bool:
+        try:
+            return await self._try()
+        except PenstockError as error:
+            log.warning("lease not acquired: %s", error)
+            return False
+
     async def _try(self) -> bool:
+        """Take or renew it. It counts from before the write: others count from when they see it."""
+        began = time.monotonic()
+        held = await self._write()
+        if held:
+            self._renewed = began
+        return held
+
+    async def _write(self) -> bool:
         lease = await self._kube.get(resources.LEASES, self._namespace, LEASE_NAME)
         if lease is None:
             manifest = {

@@ -12,7 +12,7 @@ import random
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from penstock.errors import Stale
+from penstock.errors import PenstockError, Stale
 
 K = TypeVar("K", bound=Hashable)
 log = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 0.5
 LAST_PAUSE_SECONDS = 300.0
 _STALE_PAUSE_SECONDS = 0.05
+_LAST_STALE_PAUSE_SECONDS = 5.0
 
 
 class WorkQueue(Generic[K]):
@@ -34,6 +35,7 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()  # added while busy
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._conflicts: dict[K, int] = {}
 
     def add(self, key: K) -> None:
         """Have a key worked on as soon as may be."""
@@ -83,16 +85,25 @@ class WorkQueue(Generic[K]):
         try:
             pause = await self._work(key)
         except Stale as error:
+            # Most often the next pass reads what is new. A conflict that stays must not take a worker for itself.
+            times = self._conflicts[key] = self._conflicts.get(key, 0) + 1
             log.info("%s: read again (%s)", key, error)
-            return _STALE_PAUSE_SECONDS
+            return min(_STALE_PAUSE_SECONDS * 2.0 ** min(times - 1, 20), _LAST_STALE_PAUSE_SECONDS)
+        except PenstockError as error:  # expected: somebody does not answer, or says no
+            pause = self._failed(key)
+            log.warning("%s: %s; again in %.1f s", key, error, pause)
+            return pause
         except Exception:  # the loop must outlive a bug in one job's pass; it is logged whole and tried again
-            failures = self._failures.get(key, 0) + 1
-            self._failures[key] = failures
-            pause = backoff(failures, random.random())  # noqa: S311 - jitter, not a secret
-            log.exception("%s: pass failed (%d in a row), again in %.1f s", key, failures, pause)
+            pause = self._failed(key)
+            log.exception("%s: pass failed (%d in a row), again in %.1f s", key, self._failures[key], pause)
             return pause
         self._failures.pop(key, None)
+        self._conflicts.pop(key, None)
         return pause
+
+    def _failed(self, key: K) -> float:
+        self._failures[key] = self._failures.get(key, 0) + 1
+        return backoff(self._failures[key], random.random())  # noqa: S311 - jitter, not a secret
 
 
 def backoff(failures: int, jitter: float) -> float:

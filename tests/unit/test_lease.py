@@ -171,3 +171,35 @@ async def test_failing_to_let_go_is_harmless() -> None:
 
     kube.before = fail
     await lease(kube).release()
+
+
+async def test_an_api_server_that_is_away_is_waited_for(clock) -> None:
+    """Seen in the code: an operator that started meanwhile ended with a trace, and was away for minutes."""
+    kube = FakeKube()
+
+    def away(*_: str) -> None:
+        if clock[0] < 1060:
+            raise RetryLater("no answer")
+
+    kube.before = away
+    await lease(kube).acquire()
+    assert 1060 <= clock[0] < 1065
+
+
+@pytest.mark.parametrize("verb", ["get", "replace"])
+async def test_a_call_that_takes_long_does_not_lengthen_the_lease(clock, verb: str) -> None:
+    kube = FakeKube()
+    mine = lease(kube)
+    await mine.acquire()
+    slow = getattr(kube, verb)
+
+    async def call(*given: object) -> object:
+        for _ in range(100):
+            clock[0] += 0.1
+            await _yield()
+        return await slow(*given)
+
+    setattr(kube, verb, call)
+    with pytest.raises(LeaseLost, match="could not be renewed"):
+        await mine.hold()
+    assert clock[0] < 1000 + 10.5

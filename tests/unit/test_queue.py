@@ -188,3 +188,38 @@ def test_pauses_double_up_to_a_cap() -> None:
 def test_jitter_takes_off_a_quarter_at_most(failures: int, jitter: float) -> None:
     whole = backoff(failures, 0.0)
     assert 0.75 * whole <= backoff(failures, jitter) <= whole <= LAST_PAUSE_SECONDS
+
+
+async def test_a_conflict_that_stays_does_not_take_a_worker_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def work(_: str) -> None:
+        await asyncio.sleep(0)
+        raise Stale("409")
+
+    def after(_self: WorkQueue[str], key: str, seconds: float) -> None:
+        pauses.append(seconds)
+        made.add(key)
+
+    monkeypatch.setattr(WorkQueue, "add_after", after)
+    async with running(work) as made:
+        made.add("a")
+        await until(lambda: len(pauses) > 10)
+    assert pauses[:3] == [0.05, 0.1, 0.2]
+    assert pauses[10] == 5
+
+
+async def test_what_is_expected_is_logged_in_a_line_and_a_bug_whole(caplog: pytest.LogCaptureFixture) -> None:
+    errors = [RetryLater("the API server does not answer"), ValueError("a bug")]
+
+    async def work(_: str) -> None:
+        if errors:
+            raise errors.pop(0)
+
+    async with running(work) as made:
+        made.add("a")
+        await until(lambda: not errors)
+        await until(lambda: len(caplog.records) > 1)
+    expected, bug = caplog.records[:2]
+    assert (expected.levelname, expected.exc_info) == ("WARNING", None)
+    assert (bug.levelname, bug.exc_info is not None) == ("ERROR", True)

@@ -76,13 +76,22 @@ def spec_hash(spec: StreamJobSpec) -> str:
 
 def changed_fields(old: Mapping[str, Any], new: StreamJobSpec) -> dict[str, Change]:
     """Which fields differ between a recorded job version (its spec as stored) and a spec, and what each asks for."""
-    before = dict(_leaves(old))
     after = dict(_leaves(dump(new)))
+    # A field that there is no more asks for nothing: an older version has recorded it.
+    before = {path: value for path, value in _leaves(old) if path in after or _is_known(path)}
     return {
         path: class_of(path)
         for path in sorted(before.keys() | after.keys())
         if before.get(path) != after.get(path) and class_of(path) > Change.IGNORED
     }
+
+
+def _is_known(path: str) -> bool:
+    try:
+        class_of(path)
+    except LookupError:
+        return False
+    return True
 
 
 @functools.cache

@@ -40,6 +40,11 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     if draft.observed.everything_goes:
         return
+    if constants.FINALIZER_DATA not in checkpoint.metadata.finalizers and phase is not Phase.CLEARED:
+        # Also when somebody has taken it off, or has replaced the object by one without: its data would be left behind.
+        draft.act(SetFinalizer("Checkpoint", checkpoint.metadata.name, present=True), checkpoint.metadata.name)
+        draft.wake(0)
+        return
     if phase is None:
         _fresh(draft, checkpoint)
     elif phase is Phase.PRESENT and checkpoint.spec.source is Source.RETAINED and not is_being_cleared(checkpoint):
@@ -62,10 +67,6 @@ def _can_be_followed(draft: Draft) -> bool:
 
 def _fresh(draft: Draft, checkpoint: Checkpoint) -> None:
     """No status yet, or lost: what lies in the store decides, before anything is asked of Flink."""
-    if constants.FINALIZER_DATA not in checkpoint.metadata.finalizers:
-        draft.act(SetFinalizer("Checkpoint", checkpoint.metadata.name, present=True), checkpoint.metadata.name)
-        draft.wake(0)
-        return
     if draft.observed.job is None:
         # Not Pending: its data may lie in the store that only the StreamJob names.
         missing = f"spec.jobRef.name: there is no StreamJob {checkpoint.spec.job_ref.name} in this namespace"

@@ -17,7 +17,7 @@ from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import wants_restart
 from penstock.flink.answers import FlinkJob
-from penstock.model import Unknown
+from penstock.model import RunObjects, Unknown
 
 _CHANGES = (StopReason.UPGRADE, StopReason.RESTORE, StopReason.RESTART)
 
@@ -113,24 +113,31 @@ def proceed(draft: Draft, run: Run) -> bool:
     if draft.now < fallback.until:
         draft.wake((fallback.until - draft.now).total_seconds())
         return False
-    if _may_come(flink):
+    objects = draft.observed.objects_of(run.id)
+    if _may_come(flink, objects):
         return False
     within = draft.job.spec.on_change.healthy_within
-    troubles = "; ".join(draft.observed.objects_of(run.id).troubles)
-    said = f"Flink says {flink.state}" if isinstance(flink, FlinkJob) else troubles or "its JobManager does not run"
-    _roll_back(draft, run, f"version {run.job_version} was not healthy within {within}: {said}")
+    said = [f"Flink says {flink.state}"] if isinstance(flink, FlinkJob) else []
+    words = "; ".join((*said, *objects.troubles)) or "its JobManager does not run"
+    _roll_back(draft, run, f"version {run.job_version} was not healthy within {within}: {words}")
     return True
 
 
 def _roll_back(draft: Draft, run: Run, why: str) -> None:
     draft.error("Unhealthy", why)
     remember(draft, why)
-    stop.record(draft, run, StopReason.ROLL_BACK, StopMethod.CANCEL)
+    # Where the permit has not been used there is no Flink that could be asked.
+    method = StopMethod.KILL if draft.observed.objects_of(run.id).permit else StopMethod.CANCEL
+    stop.record(draft, run, StopReason.ROLL_BACK, method)
 
 
-def _may_come(flink: FlinkJob | Unknown | None) -> bool:
-    """That Flink does not answer this once says nothing of the job; and a large state would take its time again."""
-    return isinstance(flink, Unknown) or (isinstance(flink, FlinkJob) and flink.restoring)
+def _may_come(flink: FlinkJob | Unknown | None, objects: RunObjects) -> bool:
+    """That Flink does not answer this once says nothing of the job; and a large state would take its time again.
+
+    But while the permit is there nothing has run: its JobManager is pending, has no image, or was never made a pod.
+    """
+    silent = isinstance(flink, Unknown) and not objects.permit
+    return silent or (isinstance(flink, FlinkJob) and flink.restoring)
 
 
 def remember(draft: Draft, why: str) -> None:

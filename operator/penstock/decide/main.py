@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState
-from penstock.api.streamjob_status import Applied, EndState, Run, StartedFrom, StartIntent, StopIntent, TeardownIntent
+from penstock.api.streamjob_status import (
+    Applied,
+    EndState,
+    Run,
+    StartedFrom,
+    StartIntent,
+    StartKind,
+    StopIntent,
+    TeardownIntent,
+)
 from penstock.decide import (
     checkpoints,
     choice,
@@ -163,7 +174,12 @@ def _adopt(draft: Draft) -> bool:
 
 
 def _recovered(draft: Draft, objects: RunObjects) -> StartedFrom:
-    began = StartedFrom.model_validate_json(objects.started_from)
+    """What the run's Job says that it began from. When somebody has changed that, the run is ours all the same."""
+    try:
+        began = StartedFrom.model_validate_json(objects.started_from)
+    except ValidationError:
+        why = "an annotation of its Job cannot be read"
+        return StartedFrom(kind=StartKind.EMPTY, text="not known", time=draft.now, reason=why)
     return began.model_copy(update={"time": began.time or draft.now})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from pydantic import ValidationError
+
 from penstock.api.base import dump
 from penstock.api.checkpoint import Phase
 from penstock.api.start_from import Override, StartFrom
@@ -224,9 +226,12 @@ def _goes_meanwhile(draft: Draft, began: StartedFrom) -> bool:
 
 
 def recorded_spec(observed: Observed, version: int) -> StreamJobSpec | None:
-    """The spec of a job version as its ControllerRevision recorded it, read back into the model; None without one."""
+    """The spec of a job version as its ControllerRevision recorded it; None without one, or when it cannot be read."""
     revision = next((each for each in observed.revisions if each.version == version), None)
-    return StreamJobSpec.model_validate(dict(revision.spec)) if revision else None
+    try:
+        return StreamJobSpec.model_validate(dict(revision.spec)) if revision else None
+    except ValidationError:
+        return None
 
 
 def as_json(began: StartedFrom) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -32,12 +35,34 @@ _NOT_FOUND = 404
 _SERVER_ERROR = 500
 
 
+_MOST_BYTES = 4 << 20
+"""Of one answer. In a JobManager the program's own code runs, and may answer in Flink's place."""
+
+_Given = ParamSpec("_Given")
+_T = TypeVar("_T")
+
+
+def _understood(look: Callable[_Given, Awaitable[_T]]) -> Callable[_Given, Awaitable[_T]]:
+    """An answer that is not what Flink answers is none: it must not end the pass, a deletion's least of all."""
+
+    @functools.wraps(look)
+    async def looked(*args: _Given.args, **kwargs: _Given.kwargs) -> _T:
+        try:
+            return await look(*args, **kwargs)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            msg = f"the JobManager's answer is not what Flink answers: {type(error).__name__} {error}"[:300]
+            raise RetryLater(msg) from error
+
+    return looked
+
+
 class FlinkRest:
     """All JobManagers of all jobs; a call names the base URL of one, such as `http://flights-0a1b2c3d-…:8081`."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
+    @_understood
     async def job(self, base: str, run: str) -> FlinkJob | None:
         """One look at a job, or None when this JobManager does not know it (yet)."""
         job = await self._call("GET", f"{base}/jobs/{run}", missing=True)
@@ -49,11 +74,13 @@ class FlinkRest:
             return view
         return replace(view, failure=await self.fault(base, run))
 
+    @_understood
     async def checkpointing(self, base: str, run: str) -> Checkpointing | None:
         """How a job really takes checkpoints; None when it takes none, or is not known."""
         answer = await self._call("GET", f"{base}/jobs/{run}/checkpoints/config", missing=True)
         return None if answer is None else parse_checkpointing(answer)
 
+    @_understood
     async def busiest(self, base: str, run: str) -> int | None:
         """How busy the busiest subtask of all is, in milliseconds per second; None when Flink does not tell of any."""
         job = await self._call("GET", f"{base}/jobs/{run}", missing=True)
@@ -67,6 +94,7 @@ class FlinkRest:
                 return max(known, default=None)
         return None
 
+    @_understood
     async def progress(self, base: str, run: str) -> Progress:
         """How far the sources and the watermarks have come by now: a few calls for each vertex."""
         job = await self._call("GET", f"{base}/jobs/{run}", missing=True)
@@ -82,6 +110,7 @@ class FlinkRest:
                 found.take(vertex, await self._list(f"{url}/metrics?get={quote(query, safe=',')}"))
         return found.progress()
 
+    @_understood
     async def fault(self, base: str, run: str) -> str:
         """What made a job restart its tasks last, in Flink's own words; empty when it does not tell."""
         return _root_cause(await self._call("GET", f"{base}/jobs/{run}/exceptions", missing=True) or {})
@@ -100,6 +129,7 @@ class FlinkRest:
             "FAILED", failure=f"the application ended ({ended[0]}) without making a job: it needs an INSERT"
         )
 
+    @_understood
     async def trigger(self, base: str, run: str, trigger_id: str) -> Trigger:
         """Where the savepoint (or the stop) of a trigger id stands."""
         answer = await self._call("GET", f"{base}/jobs/{run}/savepoints/{trigger_id}", missing=True)
@@ -150,19 +180,31 @@ class FlinkRest:
                 if not answer.ok or answer.status >= 300:  # noqa: PLR2004 - a redirect is not an answer
                     msg = f"Flink refused {method} {url} ({answer.status}): {await _reason(answer)}"
                     raise Refused(msg, "FlinkRefused", answer.status)
-                return await answer.json()
+                return json.loads(await _body(answer))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             msg = f"{method} {url}: {type(error).__name__} {error}"
             raise RetryLater(msg) from error
 
 
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """All of it, when it is no more than any JobManager says."""
+    parts, size = [], 0
+    async for part in answer.content.iter_chunked(1 << 16):
+        parts.append(part)
+        size += len(part)
+        if size > _MOST_BYTES:
+            msg = f"an answer of more than {_MOST_BYTES >> 20} MiB"
+            raise ValueError(msg)
+    return b"".join(parts)
+
+
 async def _reason(answer: aiohttp.ClientResponse) -> str:
-    text = await answer.text()
+    text = (await _body(answer)).decode(errors="replace")
     try:
-        errors = (await answer.json()).get("errors", [])
-    except (aiohttp.ClientError, ValueError, AttributeError):
+        errors = json.loads(text).get("errors", [])
+        return innermost("\n".join(str(error) for error in errors))
+    except (AttributeError, TypeError, ValueError):
         return text[:300]
-    return innermost("\n".join(str(error) for error in errors))
 
 
 def _root_cause(exceptions: dict[str, Any]) -> str:

@@ -22,6 +22,9 @@ _AT_ONCE = 2
 _KEPT = timedelta(minutes=10)
 """How long an answer is remembered. Nothing depends on it: what is forgotten is looked at again."""
 
+_TROUBLE = timedelta(seconds=4)
+"""How long a store that did not answer is not asked again."""
+
 
 class Verifier:
     """A few verifications at once; the last answer of each place is remembered for a while.
@@ -69,7 +72,9 @@ class Verifier:
 def _answers(known: Verified, wish: Wish) -> bool:
     """Whether an answer is new enough and was found for what is asked now."""
     of_this = wish.request in ("", known.request) and wish.start in ("", known.start)
-    return known.at >= wish.not_before and of_this
+    # Trouble is told, and looked at again soon: a start may wait for it.
+    stands = not known.trouble or clock.now() < known.at + _TROUBLE
+    return known.at >= wish.not_before and of_this and stands
 
 
 async def _answer(store: ObjectStore, location: str) -> Verified:

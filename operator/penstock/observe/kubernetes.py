@@ -178,7 +178,7 @@ def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple
         ha_config_maps=ha,
         stale_pods=_stale(pods),
         troubles=tuple(sorted({trouble for pod in pods for trouble in _troubles(pod)})),
-        job_version=int(annotations.get(ANNOTATION_VERSION, "0")),
+        job_version=_number(annotations.get(ANNOTATION_VERSION)),
         spec_hash=annotations.get(ANNOTATION_HASH, ""),
         started_from=annotations.get(ANNOTATION_STARTED_FROM, ""),
     )
@@ -204,6 +204,11 @@ def _waits(job: Manifest | None, pods: list[Manifest]) -> bool:
 
 def _managers(pods: list[Manifest]) -> list[Manifest]:
     return [pod for pod in pods if pod["metadata"]["labels"].get(constants.LABEL_COMPONENT) == JOB_MANAGER]
+
+
+def _number(text: object) -> int:
+    """0 when somebody has made something else of it."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdecimal() else 0
 
 
 def _time(text: str | None) -> datetime | None:

@@ -109,3 +109,9 @@ def test_a_default_that_is_written_out_changes_nothing():
 def test_the_hash_is_equal_exactly_when_no_field_changed(one, other):
     first, second = parsed(parallelism=one), parsed(parallelism=other)
     assert (spec_hash(first) == spec_hash(second)) == (changed_fields(dump(first), second) == {})
+
+
+def test_a_field_that_there_is_no_more_asks_for_nothing():
+    """An older version has recorded it; seen in the code as an error at each pass of such a job."""
+    before = dump(parsed())
+    assert changed_fields(before | {"gone": {"with": "it"}}, parsed()) == {}

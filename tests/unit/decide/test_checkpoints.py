@@ -49,6 +49,17 @@ def test_the_finalizer_comes_first():
     assert found.checkpoints["before"].phase is None
 
 
+@pytest.mark.parametrize("phase", ["Pending", "Creating", "Present", "Failed", "Timeout"])
+def test_a_finalizer_that_somebody_took_off_comes_back(phase):
+    """`kubectl replace` writes an object without it, and the data of one that is deleted then would stay for ever."""
+    found = one(checkpoint(phase=phase, finalizers=()))
+    assert SetFinalizer("Checkpoint", "before", present=True) in found.effects
+
+
+def test_one_without_data_needs_none():
+    assert one(checkpoint(phase="Cleared", finalizers=())).effects == ()
+
+
 def test_a_new_one_becomes_pending_and_nothing_is_asked_yet():
     found = one(checkpoint(), listing=JobListing())
     assert found.effects == ()

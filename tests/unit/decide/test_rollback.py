@@ -23,6 +23,7 @@ from tests.unit.builders import (
     restored,
     retained,
     revision,
+    run_objects,
     savepoint,
     started_from,
     stored,
@@ -30,7 +31,7 @@ from tests.unit.builders import (
 from tests.unit.decide.moves import Moves, moves
 from tests.unit.decide.test_scenarios import RUNNING, STOP, UPGRADE, create, take, take_another
 from tests.unit.decide.toy import Scenario, Toy, after, disturbed
-from tests.unit.decide.toy.flink import DIES, FAILS, HANGS
+from tests.unit.decide.toy.flink import DIES, FAILS, HANGS, PENDS
 
 C, R = StartKind.CHECKPOINT, StartKind.RETAINED
 QUICK = {"healthyWithin": "30s"}
@@ -48,6 +49,12 @@ def hang_it(toy: Toy) -> None:
 
 def kill_it(toy: Toy) -> None:
     toy.edit(parallelism=DIES, onChange=QUICK)
+    toy.settle()
+
+
+def pend_it(toy: Toy) -> None:
+    """No image, no room, no account, a quota: the JobManager's pod never starts."""
+    toy.edit(parallelism=PENDS, onChange=QUICK)
     toy.settle()
 
 
@@ -93,6 +100,7 @@ STORIES: list[tuple[tuple[Scenario, ...], dict[str, Any]]] = [
     ((create, break_it), BACK),
     ((create, hang_it), BACK),
     ((create, kill_it), BACK | {"starts": 4}),
+    ((create, pend_it), BACK | {"starts": 2}),
     ((create, break_it_without_savepoint), BACK | {"from": R, "checkpoints": []}),
     ((create, break_it_stateless), BACK | {"from": R, "checkpoints": []}),
     (
@@ -226,6 +234,27 @@ def test_at_the_end_of_its_time(until, flink, intent, left):
     if intent:
         assert found.status.intent.reason == "RollBack"
         assert "was not healthy within 10m" in found.status.last_error.message
+
+
+@pytest.mark.parametrize(
+    ("permit", "intent"), [(True, "Stop Kill"), (False, "")], ids=["nothing has run", "Flink may run"]
+)
+def test_silence_counts_only_while_nothing_has_run(permit, intent):
+    """Seen in the code: a JobManager without an image, or without room, kept its job down for ever."""
+    objects = run_objects(permit=permit, troubles=("Unschedulable: Insufficient cpu",))
+    silent = {"runs": (objects,), "flink": Unknown("connection refused")}
+    found = moves(observed(job(unhealthy(**fallback(until=SOONER))), **silent))
+    assert found.intent == intent
+    if intent:
+        assert "Insufficient cpu" in found.status.fallback.why
+    assert moves(observed(job(unhealthy(**fallback(until=LATER))), **silent)).intent == ""
+
+
+def test_what_is_known_to_be_wrong_with_its_pods_is_part_of_the_reason():
+    objects = run_objects(troubles=("Unschedulable: Insufficient cpu",))
+    answer = flink("RUNNING", all_running=False, completed=None)
+    found = moves(observed(job(unhealthy(**fallback(until=SOONER))), runs=(objects,), flink=answer))
+    assert "Flink says RUNNING; Unschedulable: Insufficient cpu" in found.status.fallback.why
 
 
 def test_the_reason_is_what_ended_the_run_and_nothing_that_went_wrong_since():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from penstock.api.reading import Problem
+from penstock.decide.start import recorded_spec
 from penstock.model import (
     DeleteRun,
     JobListing,
@@ -21,13 +23,17 @@ from tests.unit.builders import (
     JOB,
     NOW,
     OLD_RUN,
+    RUN,
     checkpoint,
     deleting,
     ended,
     idle,
     job,
     listing,
+    live,
+    observed,
     retained,
+    revision,
     run_objects,
     savepoint,
     start_intent,
@@ -376,3 +382,16 @@ def test_a_version_is_started_again_as_it_was(guarded):
     status = ended("LOST", started_from=started_from(guarded=guarded))
     found = moves(idle(job(status), listing=listing(stored(retained(7), 7))))
     assert found.status.intent.started_from.guarded is guarded
+
+
+def test_a_version_that_cannot_be_read_back_is_none():
+    """A ControllerRevision that another version has written, or that somebody has changed."""
+    broken = replace(revision(), spec={"flink": 7})
+    assert recorded_spec(observed(job(live()), revisions=(broken,)), 1) is None
+    assert recorded_spec(observed(job(live())), 1) is not None
+
+
+def test_a_run_whose_annotation_somebody_changed_is_ours_all_the_same():
+    found = moves(observed(job(NEW), runs=(run_objects(started_from="{"),)))
+    assert (found.events, found.status.run.id) == (("Adopted",), RUN)
+    assert found.status.started_from.text == "not known"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -304,3 +306,40 @@ async def test_a_savepoint_of_an_unknown_job_is_no_silence(flink):
         await flink.rest.savepoint(flink.base, RUN, "t", "s3://b", "Canonical")
     assert refused.value.status == 404
     assert "not found" in str(refused.value)
+
+
+NONSENSE = {
+    "vertices are no list": {PATH: (200, JOB | {"vertices": 7})},
+    "a vertex is none": {PATH: (200, JOB | {"vertices": [None]})},
+    "latest is a text": {PATH: (200, JOB), f"{PATH}/checkpoints": (200, {"latest": "x"})},
+    "an id is no number": {PATH: (200, JOB), f"{PATH}/checkpoints": (200, {"history": [{"id": "x"}]})},
+    "a number is a list": {PATH: (200, JOB | {"now": [1]})},
+}
+
+
+@pytest.mark.parametrize("answers", NONSENSE.values(), ids=NONSENSE)
+async def test_an_answer_that_is_not_flinks_is_unknown(flink, answers):
+    """A program may answer on its JobManager's port; it must not end the passes of its own deletion."""
+    flink.answers = answers
+    with pytest.raises(RetryLater, match="is not what Flink answers"):
+        await flink.rest.job(flink.base, RUN)
+
+
+@pytest.mark.parametrize("status", [200, 500, 400])
+async def test_an_answer_without_end_is_not_read(flink, status):
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(status=status)
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                await answer.write(b"x" * (1 << 20))
+        return answer
+
+    flink.answers = {PATH: endless}
+    tracemalloc.start()
+    try:
+        with pytest.raises(RetryLater, match="more than 4 MiB"):
+            await flink.rest.job(flink.base, RUN)
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()

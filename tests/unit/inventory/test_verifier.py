@@ -142,3 +142,21 @@ async def test_answers_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPat
     await stage.answered("s3://checkpoints/b")
     assert stage.ask() is None
     await stage.answered()
+
+
+async def test_trouble_is_looked_at_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen in the code: one hiccup of the store held up a start for a minute, and a look in the background for ten."""
+    stage = Stage(monkeypatch, RetryLater("time-out"))
+    stage.ask()
+    await stage.answered()
+    found = stage.ask()
+    assert found is not None
+    assert found.trouble == "time-out"
+    later = clock.now() + timedelta(seconds=5)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    stage.look.answer = WHOLE
+    assert stage.ask() is None
+    await stage.answered()
+    found = stage.ask()
+    assert found is not None
+    assert found.verification == WHOLE

@@ -31,8 +31,8 @@ FORGETS_SECONDS = 300
 """Flink forgets a completed trigger id after five minutes."""
 
 
-FAILS, HANGS, DIES = 71, 72, 73
-"""A job of this parallelism fails before it runs, never runs, or takes its JobManager along."""
+FAILS, HANGS, DIES, PENDS = 71, 72, 73, 74
+"""A job of this parallelism fails before it runs, never runs, takes its JobManager along, or has no pod that starts."""
 
 
 DROPS, NO_GRAPH, SILENT = 81, 82, 83

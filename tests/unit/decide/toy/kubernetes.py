@@ -18,7 +18,7 @@ from penstock.errors import Stale
 from penstock.model import Manager, Observed, Revision, RunObjects
 from tests.unit import builders
 from tests.unit.builders import JOB
-from tests.unit.decide.toy.flink import DIES, DROPS, NO_GRAPH, SILENT, FlinkSide
+from tests.unit.decide.toy.flink import DIES, DROPS, NO_GRAPH, PENDS, SILENT, FlinkSide
 from tests.unit.decide.toy.ground import Deployed, loaded
 
 KINDS = frozenset({"ConfigMap", "Secret", "Service", "Deployment", "Job"})
@@ -113,6 +113,8 @@ class KubernetesSide(FlinkSide):
             return
         assert deployed.applied is not None
         replay = _told(deployed.applied)
+        if deployed.applied.spec.parallelism == PENDS:
+            return
         if deployed.permit:
             deployed.permit, deployed.permit_used = False, True
             self.starts.append((run, deployed.applied.restore_from))
