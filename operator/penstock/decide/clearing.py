@@ -113,6 +113,9 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
         draft.wake(5)
         return
     needed = checkpoint.spec.pinned or bool(users(draft.observed, checkpoint)) or _is_last(draft)
+    if owner := claimed_by(draft.observed, checkpoint):
+        draft.condition(checkpoint, constants.DELETING, "False", "PlaceNotOurs", f"what it names is {owner}'s")
+        return
     if target.complete is not None and (needed or run_may_write(draft.observed, checkpoint)):
         # Only while it can still be restored: what has lost its `_metadata` is deleted to its end.
         why = "it is pinned or in use again, or the last restorable one"
@@ -131,6 +134,26 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
         draft.wake(0)
 
 
+def claimed_by(observed: Observed, checkpoint: Checkpoint) -> str:
+    """Name of the Checkpoint to which the directory belongs that this one's status names; empty: it is its own.
+
+    A directory bears the uid of the Checkpoint that it was made for. One that `penstock rebuild` has made stands for
+    an older one's: that is its own as long as no other names it.
+    """
+    status = checkpoint.status
+    directory = f"{(status.target_directory or status.location or '').rstrip('/')}/"
+    if directory == "/" or f"/savepoints/{checkpoint.metadata.uid}/" in directory:
+        return ""
+    for other in observed.checkpoints:
+        if other.metadata.uid == checkpoint.metadata.uid:
+            continue
+        named = (other.status.target_directory, other.status.location)
+        inside = any(f"{each.rstrip('/')}/".startswith(directory) for each in named if each)
+        if inside or f"/savepoints/{other.metadata.uid}/" in directory:
+            return f"Checkpoint {other.metadata.name}"
+    return ""
+
+
 def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
     """The object was deleted by somebody: its data first, then the finalizer."""
     if constants.FINALIZER_DATA not in checkpoint.metadata.finalizers:
@@ -144,10 +167,12 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
             draft.say("Normal", "Retained", f"its data stays at {status.location}", checkpoint)
         draft.act(SetFinalizer("Checkpoint", name, present=False), name)
         return
-    if draft.observed.kinds_unknown:
-        way_out = "to let go of the object and leave the data, write spec.deletionPolicy: Retain"
-        message = f"{draft.observed.kinds_unknown}; {way_out}"
-        draft.condition(checkpoint, constants.STALLED, "True", "KindNotKnown", message)
+    way_out = "to let go of the object and leave the data, write spec.deletionPolicy: Retain"
+    owner = claimed_by(draft.observed, checkpoint)
+    if owner or draft.observed.kinds_unknown:
+        why = f"its status names what is {owner}'s: that is left alone" if owner else draft.observed.kinds_unknown
+        reason = "PlaceNotOurs" if owner else "KindNotKnown"
+        draft.condition(checkpoint, constants.STALLED, "True", reason, f"{why}; {way_out}")
         draft.wake(15)
         return
     target = draft.observed.targets.get(name)
@@ -164,7 +189,6 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
         return
     if not isinstance(target, TargetListing):
         reason = target.reason if target is not None else "the store has not been listed"
-        way_out = "to let go of the object and leave the data, write spec.deletionPolicy: Retain"
         draft.condition(checkpoint, constants.STALLED, "True", "StoreNotReached", f"{reason}; {way_out}")
         draft.wake(15)
     elif target.keys:

@@ -9,6 +9,7 @@ from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob_status import StartIntent, StopIntent, StopMethod, TeardownIntent
+from penstock.decide.clearing import claimed_by
 from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
 from penstock.flink.answers import Checkpointing
 from penstock.model import Effect, Observed
@@ -97,7 +98,7 @@ def _delete_ha(observed: Observed, effect: model.DeleteHighAvailability) -> bool
 
 def _delete_data(observed: Observed, effect: model.DeleteCheckpointData) -> bool:
     checkpoint = _checkpoint(observed, effect.checkpoint)
-    ours = checkpoint.status.target_directory == effect.target_directory
+    ours = checkpoint.status.target_directory == effect.target_directory and not claimed_by(observed, checkpoint)
     return is_being_cleared(checkpoint) and ours and not observed.everything_goes
 
 

@@ -18,8 +18,10 @@ from penstock.model import (
     Unknown,
 )
 from tests.unit.builders import (
+    HOME,
     NOW,
     OLD_RUN,
+    PLACE,
     RUN,
     checkpoint,
     complete,
@@ -294,6 +296,37 @@ def test_in_a_namespace_that_goes_nothing_in_the_store_is_touched():
     assert deleted(namespace_terminating=True).effects == (LET_GO,)
     assert deleted(deleting(), namespace_terminating=True, targets={"old": complete(1)}).effects == (LET_GO,)
     assert deleted(phase="Creating", namespace_terminating=True).effects == (LET_GO,)
+
+
+FORGED = {
+    "the directory of another": {"target_directory": target(2), "location": savepoint(2)},
+    "the savepoint in it": {"target_directory": savepoint(2)},
+    "all of the savepoints": {"target_directory": PLACE.uri(f"{HOME}savepoints/")},
+}
+
+
+@pytest.mark.parametrize("status", FORGED.values(), ids=FORGED)
+@pytest.mark.parametrize("begun", [False, True], ids=["deleted", "its deletion had begun"])
+def test_a_status_that_names_what_is_anothers_deletes_nothing_of_it(status, begun):
+    """Seen on real pods: who may write a status deleted the savepoint of another Checkpoint."""
+    found = deleted(status | (deleting() if begun else {}), targets={"old": complete(2)})
+    assert found.effects == ()
+    stalled = found.condition("Stalled", "old")
+    assert (stalled.reason, "Checkpoint young" in stalled.message) == ("PlaceNotOurs", True)
+    assert deleted(status, deletionPolicy="Retain").effects == (LET_GO,)
+
+
+def test_retention_takes_nothing_that_is_anothers_either():
+    forged = checkpoint("old", 1, "Present", FORGED["the directory of another"] | deleting("Retention"))
+    found = moves(observed(job(live()), checkpoints=(forged, YOUNG), targets={"old": complete(2)}))
+    assert found.effects == ()
+    assert found.condition("Deleting", "old").reason == "PlaceNotOurs"
+
+
+def test_one_that_was_rebuilt_owns_the_directory_of_the_object_before_it():
+    rebuilt = {"target_directory": target(77), "location": savepoint(77)}
+    found = deleted(rebuilt | deleting(), targets={"old": complete(77)})
+    assert found.kinds == ["DeleteCheckpointData"]
 
 
 @pytest.mark.parametrize("kind", ["Checkpoint", "StreamJob"])
