@@ -106,7 +106,9 @@ def started_from(location: str | None = None, **more: Any) -> StartedFrom:
 
 def live(began: StartedFrom | None = None, **more: Any) -> dict[str, Any]:
     """The status of a StreamJob whose run is confirmed; the hash is that of the unchanged spec."""
-    run = {"id": RUN, "job_version": 1, "started_at": BEFORE, "confirmed": True} | more.pop("run", {})
+    taken = {"enabled": True, "interval_millis": 60_000, "kept_on_cancellation": True}
+    run = {"id": RUN, "job_version": 1, "started_at": BEFORE, "confirmed": True, "checkpointing": taken}
+    run |= more.pop("run", {})
     return {
         "state": "Running",
         "job_version": 1,

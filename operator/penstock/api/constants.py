@@ -47,6 +47,7 @@ VERIFIED: Final = "Verified"
 DELETING: Final = "Deleting"
 SOURCES_AT_RISK: Final = "SourcesAtRisk"
 CAUGHT_UP: Final = "CaughtUp"
+CHECKPOINTS_OVERRIDDEN: Final = "CheckpointsOverridden"
 
 UNREADABLE: Final = "Unreadable"
 """Reason of Stalled when an object does not fit the models."""

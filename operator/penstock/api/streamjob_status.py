@@ -103,6 +103,21 @@ class StartedFrom(Model):
     """What Flink has restored in its place, a URI or the word nothing; missing when it restored what was asked for."""
 
 
+class RunCheckpointing(Model):
+    """How Flink takes a run's checkpoints, in its own words: the program has the last one."""
+
+    began_millis: int = 0
+    """When the JobManager began the job that said so (milliseconds since 1970)."""
+    enabled: bool = False
+    """Whether it takes any."""
+    interval_millis: int | None = None
+    """How often; missing when it takes none by itself."""
+    mode: str = ""
+    """exactly_once or at_least_once."""
+    kept_on_cancellation: bool = False
+    """Whether they stay in the store when the job is cancelled."""
+
+
 class Run(Model):
     """One Flink job id of the StreamJob."""
 
@@ -122,6 +137,8 @@ class Run(Model):
     """The state that Flink last reported."""
     attempt: str = ""
     """When its JobManager began the job and last restarted its tasks (milliseconds since 1970, by Flink's clock)."""
+    checkpointing: RunCheckpointing | None = None
+    """How Flink really takes its checkpoints; missing until it has said."""
     stop_checkpoint: str | None = None
     """Name of the Checkpoint that its stop made."""
     stop_reason: str = ""

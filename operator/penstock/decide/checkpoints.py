@@ -12,7 +12,7 @@ from penstock.api.quantity import display_bytes
 from penstock.api.streamjob import StreamJobSpec
 from penstock.api.streamjob_status import LastError, StopIntent
 from penstock.clock import from_millis
-from penstock.decide import clearing, imported, notes, report, retained, schedule, verification
+from penstock.decide import checkpointing, clearing, imported, notes, report, retained, schedule, verification
 from penstock.decide.draft import Draft
 from penstock.decide.needs import is_being_cleared, is_being_taken, live_run
 from penstock.flink.answers import CheckpointStats, Completed, FlinkJob, InProgress, NotTriggered, TriggerFailed
@@ -130,6 +130,10 @@ def _pending(draft: Draft, checkpoint: Checkpoint) -> None:
     reason = _why_not_now(draft)
     if reason:
         _wait(draft, checkpoint, reason)
+        return
+    run = draft.status.run
+    if run is not None and (never := checkpointing.no_savepoint(run)):
+        _fail(draft, checkpoint, checkpointing.NONE, never)
         return
     _create(draft, checkpoint, attempt=1)
 

@@ -21,6 +21,7 @@ from penstock.api.streamjob_status import (
     TeardownIntent,
 )
 from penstock.decide import (
+    checkpointing,
     checkpoints,
     choice,
     clearing,
@@ -63,6 +64,7 @@ def decide(observed: Observed) -> Decision:
                 draft.waiting = f"the CustomResourceDefinition of {kinds} is being deleted, or is gone; apply it again"
         else:
             _present(draft)
+            checkpointing.proceed(draft)
             schedule.proceed(draft)
             standing.proceed(draft)
             history.proceed(draft)

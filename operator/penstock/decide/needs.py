@@ -68,15 +68,19 @@ def needs_in_store(
     targets = tuple(ckpt.metadata.name for ckpt in present if ckpt.status.phase is Phase.PRESENT)
     return replace(
         wanted,
-        checkpointing=isinstance(flink, FlinkJob) and not flink.terminal and _is_to_be_cancelled(job),
+        checkpointing=isinstance(flink, FlinkJob) and not flink.terminal and _asks_how(job, flink),
         listing=wanted.listing or bool(fresh and job),
         targets=wanted.targets + targets,
     )
 
 
-def _is_to_be_cancelled(job: StreamJob | None) -> bool:
-    intent = job.status.intent if job is not None else None
-    return isinstance(intent, StopIntent) and intent.method is StopMethod.CANCEL
+def _asks_how(job: StreamJob | None, flink: FlinkJob) -> bool:
+    """Whether to ask how the job takes checkpoints: before a cancel, and once for each start of its JobManager."""
+    intent, run = job.status.intent if job is not None else None, live_run(job)
+    if isinstance(intent, StopIntent) and intent.method is StopMethod.CANCEL:
+        return True
+    known = run.checkpointing if run is not None else None
+    return flink.state == "RUNNING" and (known is None or known.began_millis != flink.began_millis)
 
 
 def _is_followed(checkpoint: Checkpoint) -> bool:

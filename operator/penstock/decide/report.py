@@ -7,10 +7,10 @@ from datetime import timedelta
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase
 from penstock.api.conditions import find_condition
-from penstock.api.duration import parse_duration
 from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import EndState, JobState, Run, StartIntent, StopIntent, TeardownIntent
 from penstock.decide import health, protection
+from penstock.decide.checkpointing import interval_millis
 from penstock.decide.draft import Draft
 from penstock.decide.needs import begins, live_run
 from penstock.flink.answers import FlinkJob
@@ -108,7 +108,7 @@ def _all_running(draft: Draft) -> bool:
     if isinstance(flink, FlinkJob):
         return flink.all_running
     seen = latest.completion_time if latest else None
-    interval = timedelta(milliseconds=parse_duration(draft.job.spec.checkpoints.interval))
+    interval = timedelta(milliseconds=interval_millis(draft.job))
     return isinstance(flink, Unknown) and seen is not None and draft.now < seen + 2 * interval + _SILENCE
 
 

@@ -18,7 +18,7 @@ from penstock.api.streamjob_status import (
     StopReason,
 )
 from penstock.clock import from_millis
-from penstock.decide import health, preflight, protection, retained, start, stop
+from penstock.decide import checkpointing, health, preflight, protection, retained, start, stop
 from penstock.decide.change import Change, changed_fields
 from penstock.decide.draft import Draft
 from penstock.decide.needs import begins, is_being_taken, start_value, stop_savepoints, wants_restart
@@ -330,6 +330,9 @@ def _stop(
     if method is StopMethod.CANCEL and latest and _nothing_would_be_left(draft, reason):
         return
     flink = draft.observed.flink
+    if method is StopMethod.SAVEPOINT and (never := checkpointing.no_savepoint(run)):
+        draft.stalled(checkpointing.NONE, f"{reason} needs a savepoint: {never}")
+        return
     if method is StopMethod.SAVEPOINT and not (isinstance(flink, FlinkJob) and flink.all_running):
         if _never_ran(draft, run):
             stop.record(draft, run, reason, StopMethod.KILL, next_start_from)

@@ -63,7 +63,7 @@ class FlinkSide(StoreSide):
         process = self.runs[run].process
         if process is None or self.flink_down:
             return model.Unknown("connection refused")
-        return Checkpointing(keeps_on_cancellation=not self.discards_when_cancelled)
+        return Checkpointing(keeps_on_cancellation=not self.discards_when_cancelled, interval_millis=60_000)
 
     def _trigger(self, status: Any) -> Trigger | model.Unknown:
         process = self.runs[status.run].process
