@@ -171,6 +171,8 @@ def busy_millis(metric: dict[str, Any]) -> int | None:
 _NOISE = re.compile(r"^(?:[\w$]+\.)+[\w$]*?(\w+(?:Exception|Error)): ")
 
 
+_EXPECTED = re.compile(r" Was expecting (one of)?:.*")
+"""What Flink's parser would have taken in place of what it did not: two hundred words."""
 _FRAME = re.compile(r"at \S+(\(.*\))?$|\.\.\. \d+")
 
 
@@ -186,6 +188,7 @@ def innermost(trace: str) -> str:
     # Without frames nothing says where a message ends.
     words = lines[begin:end] if end < len(lines) or causes else lines[:1]
     text = " ".join(words).removeprefix("Caused by: ") or "unknown"
+    text = _EXPECTED.sub("", text)
     return _NOISE.sub(r"\1: ", text)[:500]
 
 

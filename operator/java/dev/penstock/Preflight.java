@@ -2,21 +2,27 @@ package dev.penstock;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 
+import org.apache.flink.api.common.JobExecutionResult;
 import org.apache.flink.api.common.JobID;
+import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.client.ClientUtils;
 import org.apache.flink.client.program.PackagedProgram;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.core.execution.PipelineExecutor;
 import org.apache.flink.core.execution.PipelineExecutorFactory;
 import org.apache.flink.core.execution.PipelineExecutorServiceLoader;
@@ -32,7 +38,8 @@ import org.apache.flink.streaming.api.graph.StreamGraph;
  *
  * <p>Its arguments are the file for the answer, the operators that have state ({@code id:max parallelism}, the id in hex,
  * with commas between them), and then those of the JobManager. Flink's own entry point finds the program from these, and the program runs as it does
- * there, up to the point where it submits its first job: an application has only one. No JobMaster is ever made, so no
+ * there, up to the point where it submits its first job: an application has only one. A script goes on to its end, with a
+ * job that does not exist, so that what is wrong behind its INSERT is found, too. No JobMaster is ever made, so no
  * coordinator of a sink is reset or commits anything.
  *
  * <p>It runs on the Flink of the job's image, from 1.20 on: what it calls by name is the same in all of them.
@@ -48,9 +55,24 @@ public final class Preflight implements PipelineExecutorServiceLoader, PipelineE
     private static final int MOST_UNFIT = 3;
     private static final int MOST_CHARACTERS = 900;
 
+    private static final String SCRIPT_DRIVER = "org.apache.flink.table.runtime.application.SqlDriver";
+    /** How Flink names the sink of a SELECT. */
+    private static final String PRINTED = "Collect table sink";
+    private static final String TWO_JOBS =
+            "the script has more than one job, and an application has one: write one INSERT, or EXECUTE STATEMENT SET"
+                    + " BEGIN ... END around all of them";
+    private static final String SELECTS =
+            "a SELECT without INSERT is a job of its own, which prints its result for ever: leave it out, or write"
+                    + " INSERT INTO a table in front of it";
+
     private final Path answer;
     /** The max parallelism of the state of each operator that has one, by the operator's id. */
     private final Map<String, Integer> withState;
+
+    /** Whether the program is a script, which does nothing but its statements. */
+    private boolean script;
+    /** What is to be said of the first job of a script, when nothing goes wrong behind it. */
+    private String first;
 
     private Preflight(Path answer, Map<String, Integer> withState) {
         this.answer = answer;
@@ -68,7 +90,8 @@ public final class Preflight implements PipelineExecutorServiceLoader, PipelineE
         Preflight preflight = new Preflight(Path.of(arguments[0]), states);
         try {
             preflight.run(Arrays.copyOfRange(arguments, 2, arguments.length));
-            preflight.end("failed\nthe program ended without having submitted a job");
+            String nothing = "failed\nthe program ended without having submitted a job: it needs an INSERT";
+            preflight.end(preflight.first != null ? preflight.first : nothing);
         } catch (Throwable error) {
             error.printStackTrace();
             preflight.end("failed\n" + words(error));
@@ -84,6 +107,7 @@ public final class Preflight implements PipelineExecutorServiceLoader, PipelineE
         FileSystem.initialize(configuration, PluginUtils.createPluginManagerFromRootFolder(configuration));
         PackagedProgram program = (PackagedProgram) call(entryPoint, "getPackagedProgram", given, configuration);
         call(entryPoint.getSuperclass(), "configureExecution", configuration, program);
+        script = program.getMainClassName().equals(SCRIPT_DRIVER);
         ClientUtils.executeProgram(this, configuration, program, false, false);
     }
 
@@ -122,20 +146,56 @@ public final class Preflight implements PipelineExecutorServiceLoader, PipelineE
         return true;
     }
 
-    /** Where a program's job arrives: its graph is made, compared, and nothing of the program goes on. */
+    /** Where a program's job arrives: its graph is made, compared, and nothing of the program goes on but a script. */
     @Override
     public PipelineExecutor getExecutor(Configuration configuration) {
         return (pipeline, settings, classLoader) -> {
             String text;
             try {
-                text = compare(((StreamGraph) pipeline).getJobGraph(classLoader, new JobID()));
+                JobGraph graph = ((StreamGraph) pipeline).getJobGraph(classLoader, new JobID());
+                String wrong = prints(graph) ? SELECTS : first != null ? TWO_JOBS : "";
+                text = wrong.isEmpty() ? compare(graph) : "failed\n" + wrong;
             } catch (Throwable error) {
                 error.printStackTrace();
                 text = "failed\n" + words(error);
             }
-            end(text);
-            throw new IllegalStateException("the process has ended");
+            if (!script || text.startsWith("failed")) {
+                end(text);
+            }
+            first = text;
+            return CompletableFuture.completedFuture(nobody());
         };
+    }
+
+    private static boolean prints(JobGraph graph) {
+        for (JobVertex vertex : graph.getVertices()) {
+            if (vertex.getName().contains(PRINTED)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** The client of a job that does not exist: it has an id, and is over. */
+    private static JobClient nobody() {
+        JobID id = new JobID();
+        JobExecutionResult result = new JobExecutionResult(id, 0, Collections.emptyMap());
+        return (JobClient)
+                Proxy.newProxyInstance(
+                        JobClient.class.getClassLoader(),
+                        new Class<?>[] {JobClient.class},
+                        (self, method, arguments) -> {
+                            switch (method.getName()) {
+                                case "getJobID":
+                                    return id;
+                                case "getJobStatus":
+                                    return CompletableFuture.completedFuture(JobStatus.FINISHED);
+                                case "getJobExecutionResult":
+                                    return CompletableFuture.completedFuture(result);
+                                default:
+                                    throw new UnsupportedOperationException(method.getName());
+                            }
+                        });
     }
 
     private String compare(JobGraph graph) {
@@ -180,6 +240,7 @@ public final class Preflight implements PipelineExecutorServiceLoader, PipelineE
         List<String> lines = new ArrayList<>();
         for (Throwable each = error; each != null; each = each.getCause()) {
             String message = each.getMessage() == null ? "" : each.getMessage().strip().replaceAll("\\s+", " ");
+            message = message.replaceAll(" ?Was expecting (one of)?:.*", "");
             boolean says = !message.isEmpty() && !message.endsWith(": null");
             String line = says ? message : each.getCause() == null ? each.getClass().getName() : "";
             if (!line.isEmpty() && lines.stream().noneMatch(known -> known.contains(line))) {
