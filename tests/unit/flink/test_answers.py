@@ -229,8 +229,8 @@ CAUSES = {
         "ValidationException: Unsupported options found for 'datagen'. Unsupported options: rows Supported options: "
         "connector"
     ),
-    "a.SqlParserException: SQL parse failed. Incorrect syntax near the keyword 'LEFT' at line 7, column 1.\nWas expecting "
-    'one of:\n    "ARRAY" ...\n\n\tat a.B.c(D.java:1)': (
+    "a.SqlParserException: SQL parse failed. Incorrect syntax near the keyword 'LEFT' at line 7, column 1.\n"
+    'Was expecting one of:\n    "ARRAY" ...\n\n\tat a.B.c(D.java:1)': (
         "SqlParserException: SQL parse failed. Incorrect syntax near the keyword 'LEFT' at line 7, column 1."
     ),
     "a.Outer: x\n - Configuration a:b no.\n\tat a.B.c(D.java:1)": "a.Outer: x - Configuration a:b no.",
