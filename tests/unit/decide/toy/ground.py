@@ -140,7 +140,7 @@ class Ground:
 
 
 def _copied(value: Any) -> Any:
-    """A container of its own, of what never changes: `copy.deepcopy` of all of it takes half of a story's time."""
+    """A container of its own, of what never changes: `copy.deepcopy` of all of it took a sixth of a story."""
     return value.copy() if isinstance(value, dict | list | set) else value
 
 
