@@ -213,4 +213,4 @@ def _error(method: str, path: str, status: int, text: bytes) -> Exception:
         return Stale(sentence)
     if status == _TOO_MANY or status >= _SERVER_ERROR:
         return RetryLater(sentence)
-    return Refused(sentence, reason or "Refused", status)
+    return Refused(sentence, reason or ("NotFound" if status == _NOT_FOUND else "Refused"), status)

@@ -39,7 +39,6 @@ _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
 log = logging.getLogger(__name__)
 _VERIFY_SECONDS = 2.0
-_NOT_FOUND = 404
 
 
 async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Observed:
@@ -114,7 +113,7 @@ async def _items(kube: Kube, namespace: str, name: str) -> list[dict[str, Any]] 
     try:
         return await kube.find(resources.CHECKPOINTS, namespace, fields=f"spec.jobRef.name={name}")
     except Refused as error:
-        if error.status != _NOT_FOUND:
+        if error.reason != "NotFound":
             raise
         return None
 

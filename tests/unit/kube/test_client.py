@@ -66,6 +66,13 @@ async def test_a_missing_object_is_none(api):
     assert await api.kube.delete(resources.STREAM_JOBS, "n", "a") is False
 
 
+async def test_a_kind_that_the_api_server_does_not_know(api):
+    api.answers = [(404, "404 page not found\n")]  # in its own words, not as a Status
+    with pytest.raises(Refused) as caught:
+        await api.kube.find(resources.STREAM_JOBS, "n")
+    assert caught.value.reason == "NotFound"
+
+
 async def test_all_pages(api):
     api.answers = [
         (200, {"metadata": {"continue": "more"}, "items": [{"a": 1}]}),

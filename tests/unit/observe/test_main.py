@@ -257,13 +257,13 @@ async def test_an_operator_that_may_not_look_at_kinds_does_not_know():
     assert (found.kinds_going, "403 Forbidden" in found.kinds_unknown) == (frozenset(), True)
 
 
-@pytest.mark.parametrize(("status", "known"), [(404, True), (403, False)])
-async def test_a_kind_that_is_gone_is_not_a_reason_to_give_a_job_up(status, known):
+@pytest.mark.parametrize(("reason", "known"), [("NotFound", True), ("Forbidden", False)])
+async def test_a_kind_that_is_gone_is_not_a_reason_to_give_a_job_up(reason, known):
     world = FakeWorld(*RUNNING)
 
     def refuse(verb: str, kind: str, _name: str) -> None:
         if (verb, kind) == ("find", "Checkpoint"):
-            raise Refused("no", "NotFound", status)
+            raise Refused("no", reason)
 
     world.kube.before = refuse
     if known:
