@@ -26,7 +26,8 @@ CREATE TEMPORARY TABLE flights (
   'topic' = 'flights',
   'properties.bootstrap.servers' = 'kafka.penstock-demo.svc:9092',
   'properties.group.id' = 'flights',
-  'scan.startup.mode' = 'earliest-offset',
+  'scan.startup.mode' = '${penstock.source.startup-mode}',
+  'scan.startup.timestamp-millis' = '${penstock.source.startup-timestamp-millis}',
   'format' = 'json'
 );
 

@@ -70,8 +70,14 @@ def retained(number: int, run: str = RUN) -> str:
 def spec(**change: Any) -> dict[str, Any]:
     """A StreamJob's spec; what is given replaces whole top-level fields, `checkpoints` is added to."""
     checkpoints = {"store": "main"} | change.pop("checkpoints", {})
-    base: dict[str, Any] = {"flink": {"version": "2.3"}, "job": {"sql": {"script": "INSERT INTO a SELECT * FROM b;"}}}
+    base: dict[str, Any] = {"flink": {"version": "2.3"}, "job": {"sql": {"script": SCRIPT}}}
     return base | {"checkpoints": checkpoints} | change
+
+
+SCRIPT = """\
+INSERT INTO a SELECT * FROM b
+/*+ OPTIONS('scan.startup.timestamp-millis'='${penstock.source.startup-timestamp-millis}',
+'scan.bounded.timestamp-millis'='${penstock.source.bounded-timestamp-millis}') */;"""
 
 
 def job(

@@ -34,6 +34,7 @@ class Override(StrEnum):
     SOURCE_OFFSETS_EXPIRED = "SourceOffsetsExpired"  # the broker has deleted what it goes on with, or does not say
     STATE_WOULD_BE_DROPPED = "StateWouldBeDropped"  # operators with state are no longer in the program
     PROGRAM_FAILS = "ProgramFails"  # the program cannot make its graph
+    REPLAY_IGNORED = "ReplayIgnored"  # the program does not use what a replay tells it
 
 
 class ReplayState(StrEnum):
@@ -122,7 +123,7 @@ class StartFrom(Model):
     it, ParallelismTooHigh though its state cannot be split into as many parts, SourceOffsetsExpired though a Kafka
     source has deleted records with which its state goes on, or does not answer, StateWouldBeDropped though the program
     has no place for all of the state, which is given up, ProgramFails though it failed when it was tried; Flink may
-    fail then. Default: none."""
+    fail then. ReplayIgnored though the program does not use what a replay tells it. Default: none."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

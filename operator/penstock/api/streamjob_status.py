@@ -201,6 +201,19 @@ class RolledBack(Model):
     """Why."""
 
 
+class RefusedChange(Model):
+    """A change whose trial failed: it is not started when nothing runs, either, until spec or restartToken change."""
+
+    spec_hash: str
+    """Hash of its spec."""
+    asked: Applied
+    """What spec.startFrom and spec.restartToken asked for beside it."""
+    reason: str = ""
+    """One CamelCase word."""
+    message: str = ""
+    """Why, and what to write instead."""
+
+
 class ScheduleStatus(Model):
     """What is remembered of spec.checkpoints.schedule."""
 
@@ -282,6 +295,8 @@ class StreamJobStatus(Model):
     """What the job is doing, in one word."""
     job_version: int = 0
     """Number of the job version (a ControllerRevision) that was started last."""
+    proven_version: int = 0
+    """Number of the newest job version that Flink has reported as running (0: none); its start is tried again."""
     run: Run | None = None
     """The current run, or the last one."""
     started_from: StartedFrom | None = None
@@ -298,6 +313,8 @@ class StreamJobStatus(Model):
     """What the job goes back to when its newest run does not become healthy; missing once it is."""
     rolled_back: RolledBack | None = None
     """The change that was taken back and that the spec still asks for."""
+    refused: RefusedChange | None = None
+    """The change whose trial failed and that the spec still asks for."""
     estimate: MeasuredSources | None = None
     """What was last measured for penstock estimate."""
     recovery: Recovery | None = None

@@ -19,6 +19,7 @@ OVERRIDES = (
     "SourceOffsetsExpired",
     "StateWouldBeDropped",
     "ProgramFails",
+    "ReplayIgnored",
 )
 """As `penstock.api.streamjob.Override` has them, which --help need not wait for."""
 

@@ -43,7 +43,8 @@ def choose(observed: Observed, wish: StartFrom) -> StartedFrom | Refusal | Unkno
     if wish.empty is not None:
         return _empty(observed, "spec.startFrom.empty asks for it")
     if wish.replay is not None and observed.job is not None:
-        return replay.begin(observed.job, wish.replay, observed.now)
+        untold = replay.untold(observed.job.spec, wish)
+        return untold or replay.begin(observed.job, wish.replay, observed.now)
     listing = observed.listing
     if listing is None or isinstance(listing, Unknown):
         return listing or Unknown("the store has not been listed in this pass")

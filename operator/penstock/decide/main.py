@@ -11,7 +11,6 @@ from penstock.api.checkpoint import Checkpoint
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState
 from penstock.api.streamjob_status import (
-    Applied,
     EndState,
     Run,
     StartedFrom,
@@ -41,7 +40,7 @@ from penstock.decide import (
 )
 from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
-from penstock.decide.needs import live_run, start_value
+from penstock.decide.needs import live_run, to_apply
 from penstock.flink.answers import FlinkJob
 from penstock.model import Decision, Manager, Observed, RunObjects, SayUnreadable, SetFinalizer
 
@@ -168,7 +167,7 @@ def _adopt(draft: Draft) -> bool:
         started_from=_recovered(draft, objects),
         job_version=objects.job_version,
         applied_spec_hash=objects.spec_hash,
-        applied=Applied(start_from=start_value(draft.job), restart_token=draft.job.spec.restart_token),
+        applied=to_apply(draft.job),
     )
     draft.say("Normal", "Adopted", f"run {objects.run} was found; the status had been lost")
     draft.wake(0)
@@ -192,6 +191,8 @@ def _begin(draft: Draft) -> None:
         return
     if back is None and draft.hindrance and not _has_run_so(draft):
         draft.stalled("InvalidSpec", draft.hindrance)
+        return
+    if back is None and preflight.is_refused(draft):
         return
     if draft.observed.store.problem:
         draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}", retry_seconds=5)

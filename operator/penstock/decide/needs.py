@@ -12,7 +12,7 @@ from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint, Phase, Source
 from penstock.api.conditions import find_condition
 from penstock.api.streamjob import DesiredState, StreamJob
-from penstock.api.streamjob_status import Run, StartIntent, StopIntent, StopMethod, TeardownIntent
+from penstock.api.streamjob_status import Applied, Run, StartIntent, StopIntent, StopMethod, TeardownIntent
 from penstock.flink.answers import CheckpointStats, FlinkJob
 from penstock.model import Manager, RunObjects, Unknown
 
@@ -204,6 +204,11 @@ def wants_restart(job: StreamJob) -> bool:
 def start_value(job: StreamJob) -> dict[str, object]:
     """`spec.startFrom` as it is recorded when it is applied."""
     return job.spec.start_from.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def to_apply(job: StreamJob) -> Applied:
+    """What a start that is decided now applies of `spec.startFrom` and `spec.restartToken`."""
+    return Applied(start_from=start_value(job), restart_token=job.spec.restart_token)
 
 
 def _is_fresh(checkpoint: Checkpoint) -> bool:

@@ -16,12 +16,13 @@ from penstock.api.base import NameRef
 from penstock.api.preflight import CheckResult, Preflight, PreflightCheck, ProgramAnswer, Restore
 from penstock.api.start_from import Override, StartFrom
 from penstock.api.streamjob import StreamJob
-from penstock.api.streamjob_status import Run, StartedFrom
+from penstock.api.streamjob_status import RefusedChange, Run, StartedFrom
 from penstock.decide import expiry, forecast, program, sources, verification, version
+from penstock.decide.change import spec_hash
 from penstock.decide.choice import choose
 from penstock.decide.draft import Draft
 from penstock.decide.measured import wishes_of
-from penstock.decide.needs import asked_about, live_run
+from penstock.decide.needs import asked_about, live_run, to_apply
 from penstock.decide.program import Subject
 from penstock.decide.refusal import Refusal
 from penstock.model import DeleteGraph, Observed, Unknown
@@ -76,6 +77,17 @@ def upgrade_may_begin(draft: Draft, run: Run, *, stateless: bool) -> bool:
     return _may_begin(draft, subject, [], _UPGRADE)
 
 
+def is_refused(draft: Draft) -> bool:
+    """Whether what is to be started now was tried while the version before ran, and refused: then it stays so."""
+    known = draft.status.refused
+    if known is not None and (known.spec_hash, known.asked) != (spec_hash(draft.job.spec), to_apply(draft.job)):
+        draft.set(refused=None)
+        return False
+    if known is not None:
+        draft.stalled(known.reason, f"{known.message}. To try the same once more, change spec.restartToken")
+    return known is not None
+
+
 def _newest(draft: Draft, latest: str) -> str:
     """The checkpoint of the live run that is read: the same one until Flink takes it away.
 
@@ -105,6 +117,9 @@ def _may_begin(draft: Draft, subject: Subject, before: _Found, key: str) -> bool
     failed = next((each for each in checks if each.result is CheckResult.FAILED), None)
     _keep(draft, _told(draft, record, checks))
     if failed is not None:
+        asked, digest = to_apply(draft.job), spec_hash(draft.job.spec)
+        refused = RefusedChange(spec_hash=digest, asked=asked, reason=failed.reason, message=failed.message)
+        draft.set(refused=refused)
         draft.stalled(failed.reason, f"{failed.message}. The job runs on")
         return False
     if record.program.trouble and (known is None or known.program is None):

@@ -15,17 +15,22 @@ from pydantic import ValidationError
 from penstock.api.base import format_time
 from penstock.api.duration import format_duration, parse_duration
 from penstock.api.replay import EPOCH, Replay
-from penstock.api.start_from import OnGap, ReplayWish
+from penstock.api.start_from import OnGap, Override, ReplayWish, StartFrom
 from penstock.api.streamjob import StreamJob, StreamJobSpec
 from penstock.api.streamjob_status import StartedFrom, StartKind
 from penstock.decide.needs import live_run
 from penstock.decide.refusal import Refusal
 from penstock.decide.stop import SAVEPOINT_GRACE, TEARDOWN_LIMIT
 from penstock.model import JobListing, Observed, StoredState
+from penstock.substitution import Placeholder, parts
 
 TOO_SHORT = "SourceRetentionTooShort"
 _FIELD = "spec.startFrom.replay"
 _NONE = timedelta()
+_FROM, _TO = "penstock.replay.output-from", "penstock.replay.output-to"
+_BEGINS = {"penstock.source.startup-timestamp-millis", _FROM, f"{_FROM}-millis"}
+_ENDS = {"penstock.source.bounded-timestamp-millis", _TO, f"{_TO}-millis"}
+"""One of each is what a program cannot begin, and end, a replay without."""
 
 
 def begin(job: StreamJob, wish: ReplayWish, now: datetime) -> StartedFrom | Refusal:
@@ -48,6 +53,25 @@ def begin(job: StreamJob, wish: ReplayWish, now: datetime) -> StartedFrom | Refu
         time=now,
         reason=f"{_FIELD}.from is {wish.since}; {reads}",
         replay=replay,
+    )
+
+
+def untold(spec: StreamJobSpec, wish: StartFrom) -> Refusal | None:
+    """Why a replay would do nothing but give up the state: the program does not use what it is told of it."""
+    script, jar = spec.job.sql, spec.job.jar
+    texts = [script.script] if script is not None else list(jar.args) if jar is not None else []
+    used = {part.constant for text in texts for part in parts(text) if isinstance(part, Placeholder)}
+    missing = [] if used & _BEGINS else ["${penstock.source.startup-timestamp-millis}"]
+    if wish.replay is not None and wish.replay.to is not None and not used & _ENDS:
+        missing.append("${penstock.source.bounded-timestamp-millis}")
+    if not missing or Override.REPLAY_IGNORED in (wish.override or ()):
+        return None
+    where = "spec.job.sql.script does" if script is not None else "spec.job.jar.args do"
+    return Refusal(
+        "ReplayIgnored",
+        f"{where} not use {' and '.join(missing)}: the sources would be read as they always are, and the state given "
+        "up for it. Put it into the options of each source (see the user guide, Replay), or, when the program finds "
+        f"out by itself where to begin, write {_FIELD.rpartition('.')[0]}.override: [ReplayIgnored]",
     )
 
 

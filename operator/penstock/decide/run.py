@@ -5,12 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from penstock import names
-from penstock.api.checkpoint import Phase, Source
-from penstock.api.program_config import explained
+from penstock.api.checkpoint import Source
 from penstock.api.streamjob import DesiredState, OnStop, OnUpgrade
 from penstock.api.streamjob_status import (
-    Applied,
-    EndState,
     LatestCheckpoint,
     Run,
     StartedFrom,
@@ -18,13 +15,13 @@ from penstock.api.streamjob_status import (
     StopReason,
 )
 from penstock.clock import from_millis
-from penstock.decide import checkpointing, health, preflight, protection, retained, start, stop
+from penstock.decide import checkpointing, ends, health, preflight, protection, retained, start, stop
 from penstock.decide.change import Change, changed_fields
 from penstock.decide.draft import Draft
-from penstock.decide.needs import begins, is_being_taken, start_value, stop_savepoints, wants_restart
+from penstock.decide.needs import begins, start_value, to_apply, wants_restart
 from penstock.decide.start import recorded_spec
 from penstock.flink.answers import FlinkJob
-from penstock.model import ApplyRun, DeleteManager, DeletePods, JobListing, Manager, RunObjects, Unknown
+from penstock.model import ApplyRun, DeleteManager, DeletePods, Manager, RunObjects
 
 _HEALTHY_AFTER = timedelta(minutes=10)
 _AGAIN = "stop the job and start it again from the Checkpoint that you want"
@@ -39,10 +36,10 @@ def proceed(draft: Draft, run: Run) -> None:
     if isinstance(flink, FlinkJob):
         follow(draft, run, flink)
         if flink.terminal:
-            _ended_by_itself(draft, run, flink)
+            ends.by_itself(draft, run, flink)
             return
     if objects.manager in (Manager.FAILED, Manager.COMPLETE):
-        _lost(draft, run, objects)
+        ends.lost(draft, run, objects)
         return
     if _has_been_healthy(draft, objects):
         words = f": {objects.crash}" if objects.crash else ""
@@ -70,7 +67,7 @@ def _compare(draft: Draft, run: Run) -> None:
         return
     elif draft.status.applied is not None and start_value(draft.job) != draft.status.applied.start_from:
         # Back to latest: nothing to do now, but recorded, so that naming the same Checkpoint again is a new wish.
-        draft.set(applied=Applied(start_from=start_value(draft.job), restart_token=draft.job.spec.restart_token))
+        draft.set(applied=to_apply(draft.job))
 
 
 def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
@@ -103,83 +100,14 @@ def follow(draft: Draft, run: Run, flink: FlinkJob) -> None:
         draft.stalled(protection.RESTORED_FROM_ELSEWHERE, f"{why}; else {_AGAIN}")
     elif as_asked and began is not None:
         update["confirmed"] = True
-        draft.set(start_attempts=0, next_start_at=None, started_from=began.model_copy(update={"confirmed": True}))
+        draft.set(
+            start_attempts=0,
+            next_start_at=None,
+            proven_version=run.job_version,
+            started_from=began.model_copy(update={"confirmed": True}),
+        )
         draft.say("Normal", "Running", f"run {run.id} is running, from {began.checkpoint or began.text or began.kind}")
     draft.set(run=run.model_copy(update=update))
-
-
-def _ended_by_itself(draft: Draft, run: Run, flink: FlinkJob) -> None:
-    """The job came to an end that nobody asked the operator for. A finished job is never run again by itself."""
-    if flink.state == "FINISHED" and _end_is_unclear(draft, run):
-        return
-    if flink.state == "FINISHED" and _was_stopped_by_us(draft, run):
-        stop.teardown(draft, run.id, "Stop", EndState.STOPPED)
-        return
-    if flink.state == "FINISHED":
-        draft.say("Normal", "Finished", f"run {run.id} has read all of its sources")
-        stop.teardown(draft, run.id, "Finished", EndState.FINISHED)
-        return
-    end = EndState.FAILED if flink.state == "FAILED" else EndState.CANCELED
-    why = explained(flink.failure) or f"somebody cancelled the job in Flink (state {flink.state})"
-    draft.error(f"Job{end.capitalize()}", why)
-    health.remember(draft, why)
-    draft.say("Warning", f"Job{end.capitalize()}", why)
-    stop.teardown(draft, run.id, f"{end}", end)
-
-
-def _was_stopped_by_us(draft: Draft, run: Run) -> bool:
-    """Whether a stop whose intent is gone (status lost, or refused too early) has ended the job after all.
-
-    Its savepoint must be the last thing that the run did: a job that went on after one has come to its own end.
-    """
-    last = _last_location(draft, run)
-    for checkpoint in stop_savepoints(run, draft.observed.checkpoints):
-        status = checkpoint.status
-        under_way = status.phase in (None, Phase.PENDING) or is_being_taken(checkpoint)
-        if under_way or (status.phase is Phase.PRESENT and last is not None and last == status.location):
-            return True
-    return False
-
-
-def _last_location(draft: Draft, run: Run) -> str | None:
-    """Where the run's newest state lies; when the status does not say, because it was lost too, the store does."""
-    latest, listing = draft.status.latest_checkpoint, draft.observed.listing
-    if latest is not None:
-        return latest.location
-    own = [state for state in listing.states if state.run == run.id] if isinstance(listing, JobListing) else []
-    return max(own, key=lambda state: state.checkpoint_id).location if own else None
-
-
-def _end_is_unclear(draft: Draft, run: Run) -> bool:
-    """Whether only the store can say what ended the run, and it does not answer."""
-    unclear = draft.status.latest_checkpoint is None and bool(stop_savepoints(run, draft.observed.checkpoints))
-    if unclear and not isinstance(draft.observed.listing, JobListing):
-        draft.waiting = "the store does not answer, and only it can say whether the run was stopped or has finished"
-        draft.wake(5)
-        return True
-    return False
-
-
-def _lost(draft: Draft, run: Run, objects: RunObjects) -> None:
-    """Its JobManager will not come back: the guard refused a start without HA metadata, or the process gave up."""
-    result = draft.observed.job_result
-    if isinstance(result, Unknown):
-        draft.waiting = f"how the run ended is not known yet: {result.reason}"
-        draft.wake(5)
-        return
-    ends = {"FINISHED": EndState.FINISHED, "CANCELED": EndState.CANCELED, "FAILED": EndState.FAILED}
-    end = ends.get(result or "", EndState.LOST)
-    if end is EndState.FINISHED and _end_is_unclear(draft, run):
-        return
-    if end is EndState.FINISHED and _was_stopped_by_us(draft, run):
-        end = EndState.STOPPED
-    if end is EndState.LOST:
-        why = objects.crash or objects.manager_message or f"{objects.manager}"
-        message = f"the JobManager of run {run.id} cannot go on: {why}"
-        draft.error("RunLost", message)
-        health.remember(draft, message)
-        draft.say("Warning", "RunLost", f"{message}; a new run starts from the newest state in the store")
-    stop.teardown(draft, run.id, "Recover", end)
 
 
 def _cannot_complete_checkpoints(draft: Draft, run: Run, objects: RunObjects) -> bool:

@@ -10,12 +10,12 @@ from penstock.api.base import dump
 from penstock.api.checkpoint import Phase
 from penstock.api.start_from import Override, StartFrom
 from penstock.api.streamjob import StreamJob, StreamJobSpec
-from penstock.api.streamjob_status import Applied, Fallback, JobState, Run, StartedFrom, StartIntent
+from penstock.api.streamjob_status import Fallback, JobState, Run, StartedFrom, StartIntent
 from penstock.decide import expiry, health, replay, sources, verification, version
 from penstock.decide.change import spec_hash
 from penstock.decide.choice import choose
 from penstock.decide.draft import Draft
-from penstock.decide.needs import is_being_cleared, start_value, wants_restart
+from penstock.decide.needs import is_being_cleared, to_apply, wants_restart
 from penstock.decide.refusal import Refusal
 from penstock.model import ApplyRun, DeleteRun, GrantPermit, Observed, RecordRevision, Unknown
 
@@ -75,7 +75,7 @@ def begin(draft: Draft, wish: StartFrom) -> None:
             job_version=version,
             spec_hash=digest,
             started_from=chosen,
-            applied=_to_apply(draft.job),
+            applied=to_apply(draft.job),
             fallback=fallback,
             rolled_back=draft.status.rolled_back if health.is_held(draft.job) else None,
             recorded_at=draft.now,
@@ -131,10 +131,6 @@ def go_back(draft: Draft, fallback: Fallback) -> None:
         )
     )
     draft.wake(0)
-
-
-def _to_apply(job: StreamJob) -> Applied:
-    return Applied(start_from=start_value(job), restart_token=job.spec.restart_token)
 
 
 def strays_go(draft: Draft) -> bool:
@@ -206,7 +202,7 @@ def _is_stale(job: StreamJob, intent: StartIntent) -> bool:
     back = intent.rolled_back
     if back is not None:
         return back.spec_hash != spec_hash(job.spec) or wants_restart(job)
-    return intent.spec_hash != health.wanted_hash(job) or intent.applied not in (None, _to_apply(job))
+    return intent.spec_hash != health.wanted_hash(job) or intent.applied not in (None, to_apply(job))
 
 
 def _goes_meanwhile(draft: Draft, began: StartedFrom) -> bool:

@@ -62,6 +62,8 @@ class FlinkJob:
     completed: CheckpointStats | None = None
     history: tuple[CheckpointStats, ...] = ()
     failure: str = ""
+    planned: bool = True
+    """Whether Flink has a plan of it: not when its program failed before it had submitted the job."""
     restoring: bool = False
     """Whether a task reads its state, which may take long."""
     began_millis: int = 0
@@ -133,6 +135,7 @@ def parse_job(job: dict[str, Any], checkpoints: dict[str, Any]) -> FlinkJob:
         else None,
         completed=max(candidates, key=lambda stats: (stats.ack_millis, stats.id), default=None),
         history=tuple(CheckpointStats.parse(entry) for entry in checkpoints.get("history", [])),
+        planned=bool(states),
         restoring="INITIALIZING" in states,
         began_millis=int(job.get("start-time") or 0),
         restarted_millis=int((job.get("timestamps") or {}).get("RESTARTING") or 0),

@@ -70,9 +70,11 @@ class FlinkRest:
             return await self._application(base)
         checkpoints = await self._call("GET", f"{base}/jobs/{run}/checkpoints", missing=True)
         view = parse_job(job, checkpoints or {})
-        if view.state != "FAILED":
-            return view
-        return replace(view, failure=await self.fault(base, run))
+        if view.state == "FAILED":
+            return replace(view, failure=await self.fault(base, run))
+        if view.state == "CANCELED":
+            return replace(view, failure=await self._program_fault(base))
+        return view
 
     @_understood
     async def checkpointing(self, base: str, run: str) -> Checkpointing | None:
@@ -115,6 +117,18 @@ class FlinkRest:
         """What made a job restart its tasks last, in Flink's own words; empty when it does not tell."""
         return _root_cause(await self._call("GET", f"{base}/jobs/{run}/exceptions", missing=True) or {})
 
+    async def _program_fault(self, base: str) -> str:
+        """Why the program failed behind what it had submitted: Flink then cancels its jobs. Empty: it did not."""
+        answer = await self._call("GET", f"{base}/applications/overview", missing=True)
+        if answer is None:
+            return "its program failed after it had submitted the job, or somebody cancelled it: Flink does not say"
+        for each in answer.get("applications", []):
+            if each.get("status") in ("FAILING", "FAILED"):
+                url = f"{base}/applications/{quote(str(each.get('id')), safe='')}/exceptions"
+                why = _root_cause(await self._call("GET", url, missing=True) or {})
+                return f"the program failed after it had submitted its job: {why or 'Flink does not say why'}"
+        return ""
+
     async def _application(self, base: str) -> FlinkJob | None:
         """An application that ended without ever making a job (a script without an INSERT) shows only here."""
         answer = await self._call("GET", f"{base}/applications/overview", missing=True)
@@ -125,9 +139,8 @@ class FlinkRest:
         ]
         if not ended:
             return None
-        return FlinkJob(
-            "FAILED", failure=f"the application ended ({ended[0]}) without making a job: it needs an INSERT"
-        )
+        why = f"the application ended ({ended[0]}) without making a job: it needs an INSERT"
+        return FlinkJob("FAILED", failure=why, planned=False)
 
     @_understood
     async def trigger(self, base: str, run: str, trigger_id: str) -> Trigger:

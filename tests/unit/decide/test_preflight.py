@@ -19,6 +19,7 @@ from tests.unit.builders import (
     NOW,
     RUN,
     checkpoint,
+    ended,
     flink,
     job,
     listing,
@@ -205,6 +206,36 @@ def test_each_refusal_can_be_overridden_alone(override: str, answer: str, check:
     assert results(found)[check] == "Overridden"
     other = {"StateWouldBeDropped": "ProgramFails", "ProgramFails": "StateWouldBeDropped"}[override]
     assert answered(seen(UPGRADE | {"startFrom": start | {"override": [other]}}), answer).intent == ""
+
+
+def stopped_meanwhile(spec: dict[str, Any]) -> Moves:
+    """What was refused is there still when the job has been stopped and is to run again."""
+    refused = answered(seen(UPGRADE), FAILED).status
+    status = dict(refused) | {"run": ended("STOPPED")["run"], "intent": None}
+    return moves(seen(spec, status, runs=(), flink=None))
+
+
+def test_a_refused_change_is_not_started_for_want_of_a_running_job():
+    """Seen: a stop and a start began what the preflight had refused, and the job was Failed."""
+    found = stopped_meanwhile(UPGRADE)
+    assert (found.intent, found.stalled) == ("", "ProgramFails")
+    assert "Object 'nowhere' not found" in found.condition("Stalled").message
+    assert "spec.restartToken" in found.condition("Stalled").message
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"parallelism": 3},
+        UPGRADE | {"restartToken": "again"},
+        UPGRADE | {"startFrom": {"latest": {}, "override": ["ProgramFails"]}},
+        {},
+    ],
+    ids=["another change", "asked for again", "overridden", "taken back"],
+)
+def test_it_is_started_when_somebody_has_changed_what_is_asked_for(spec: dict[str, Any]):
+    found = stopped_meanwhile(spec)
+    assert (found.intent, found.status.refused) == ("Start", None)
 
 
 # ---------------------------------------------------------------- when nobody knows

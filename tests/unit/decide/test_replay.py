@@ -61,6 +61,39 @@ def replayed(location: str | None = None, replay: Replay | None = REPLAY, **more
     return started_from(location, kind=kind, replay=replay, **more)
 
 
+# ---------------------------------------------------------------- a program that is deaf to it
+
+DEAF = {"sql": {"script": "INSERT INTO a SELECT * FROM b; -- $${penstock.source.startup-timestamp-millis}"}}
+FIRST = {"sql": {"script": "INSERT INTO a SELECT * FROM b WHERE t > TIMESTAMP '${penstock.replay.output-from}';"}}
+DEAF_JAR = {"jar": {"uri": "local:///a.jar", "args": ["--from", "0"]}}
+JAR = {"jar": {"uri": "local:///a.jar", "args": ["--from", "${penstock.source.startup-timestamp-millis}"]}}
+TO = {"to": format_time(NOW - HOUR)}
+UNTOLD = {
+    "script": (DEAF, {}, "spec.job.sql.script does not use ${penstock.source.startup-timestamp-millis}:"),
+    "arguments": (DEAF_JAR, {}, "spec.job.jar.args do not use ${penstock.source.startup-timestamp-millis}:"),
+    "the end": (FIRST, TO, "spec.job.sql.script does not use ${penstock.source.bounded-timestamp-millis}:"),
+}
+
+
+@pytest.mark.parametrize(("program", "more", "words"), UNTOLD.values(), ids=UNTOLD)
+def test_a_program_that_does_not_use_what_a_replay_tells_it_is_not_stopped_for_one(program, more, words):
+    """Seen: the state was dropped, everything said "read from 2026-11-17 on", and the script said earliest-offset."""
+    wish = asked("24h", **more)
+    found = moves(observed(job(live(), job=program, **wish)))
+    assert (found.intent, found.stalled) == ("", "ReplayIgnored")
+    message = found.condition("Stalled").message
+    assert message.startswith(words)
+    assert "startFrom.override: [ReplayIgnored]" in message
+    assert fresh(wish, job=program).stalled == "ReplayIgnored"
+    wish["startFrom"]["override"] = ["ReplayIgnored"]
+    assert fresh(wish, job=program).intent == "Start"
+
+
+@pytest.mark.parametrize("program", [FIRST, JAR], ids=["by its output", "by an argument"])
+def test_a_program_may_begin_a_replay_in_more_than_one_way(program):
+    assert fresh(asked("24h"), job=program).intent == "Start"
+
+
 # ---------------------------------------------------------------- the times
 
 

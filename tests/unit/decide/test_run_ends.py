@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from penstock.decide import ends
 from penstock.model import Manager, Unknown
 from tests.unit.builders import (
+    NOW,
     OLD_RUN,
     checkpoint,
+    ended,
     flink,
     job,
     listing,
@@ -34,12 +38,63 @@ def test_a_finished_job():
     assert found.events == ("Finished",)
 
 
-@pytest.mark.parametrize(("state", "end"), [("FAILED", "FAILED"), ("CANCELED", "CANCELED")])
-def test_a_job_that_ended_badly(state, end):
+@pytest.mark.parametrize("state", ["FAILED", "CANCELED"])
+def test_a_job_that_ended_badly(state):
+    """Flink itself cancels the job of a program that fails behind what it has submitted."""
     found = running(flink=flink(state, failure="ArithmeticException: / by zero"))
-    assert (found.intent, found.effects, found.status.state) == (f"Teardown {end}", (), "Failed")
+    assert (found.intent, found.effects, found.status.state) == ("Teardown FAILED", (), "Failed")
     assert found.status.last_error.message == "ArithmeticException: / by zero"
     assert found.stalled == "JobFailed"
+
+
+def test_a_job_that_somebody_cancelled():
+    found = running(flink=flink("CANCELED"))
+    assert (found.intent, found.effects, found.status.state) == ("Teardown CANCELED", (), "Failed")
+    assert found.status.last_error.message == "somebody cancelled the job in Flink (state CANCELED)"
+    assert found.stalled == "JobFailed"
+
+
+WHY = "JdbcSQLNonTransientConnectionException: refused"
+NO_PLAN = flink("FAILED", failure=WHY, planned=False, all_running=False, completed=None)
+COMING = {"latest_checkpoint": None, "run": {"confirmed": False}}
+
+
+@pytest.mark.parametrize("status", [{}, COMING], ids=["its JobManager was begun anew", "a new run of it"])
+def test_a_program_that_has_run_before_is_started_again(status):
+    """What it needs, a catalog perhaps, may be away for a moment: that must not end the job for ever."""
+    found = running(live(proven_version=1, **status), flink=NO_PLAN)
+    assert (found.intent, found.events) == ("Teardown LOST", ("StartFailed",))
+    assert found.status.last_error.message == WHY
+
+
+@pytest.mark.parametrize(
+    ("status", "flink"),
+    [
+        ({}, NO_PLAN),
+        ({"proven_version": 1, "job_version": 2, "run": {"job_version": 2}}, NO_PLAN),
+        ({"proven_version": 1}, flink("FAILED", failure=WHY)),
+        ({"proven_version": 1, "start_attempts": ends.TRIES}, NO_PLAN),
+    ],
+    ids=["it has never run", "another version has", "its tasks failed for good", "tried often enough"],
+)
+def test_what_fails_for_good(status, flink):
+    found = running(live(**(COMING | status | {"run": COMING["run"] | status.get("run", {})})), flink=flink)
+    assert (found.intent, found.status.state) == ("Teardown FAILED", "Failed")
+    tried = "tried 15 times; to try again, change spec.restartToken"
+    assert (tried in found.status.last_error.message) == ("start_attempts" in status)
+
+
+def test_the_tries_have_growing_pauses_and_an_end():
+    """From one start that fails to the next, by what the status says: an hour in all."""
+    status, paused = ended("LOST", proven_version=1, **COMING), []
+    for _ in range(ends.TRIES):
+        found = moves(observed(job(status), runs=(), flink=None, listing=listing(stored(retained(7), 7))))
+        paused.append(found.status.next_start_at - NOW)
+        assert found.intent == ""
+        status = dict(found.status) | {"run": status["run"], "next_start_at": None}
+    assert paused[:3] == [timedelta(seconds=10), timedelta(seconds=20), timedelta(seconds=40)]
+    assert timedelta(minutes=50) < sum(paused, timedelta()) < timedelta(minutes=70)
+    assert status["start_attempts"] == ends.TRIES
 
 
 @pytest.mark.parametrize("state", ["FAILING", "CANCELLING", "RESTARTING", "SUSPENDED", "INITIALIZING", "CREATED"])

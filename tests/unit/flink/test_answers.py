@@ -139,7 +139,7 @@ def test_what_was_restored():
 def test_a_program_that_failed_before_there_was_a_job_has_no_checkpoints():
     failed = job("FAILED") | {"name": "(application driver)", "job-type": None}
     found = parse_job(failed, {})
-    assert found == FlinkJob("FAILED", began_millis=found.began_millis, now_millis=found.now_millis)
+    assert found == FlinkJob("FAILED", planned=False, began_millis=found.began_millis, now_millis=found.now_millis)
 
 
 def test_when_it_was_begun_and_its_tasks_restarted():

@@ -82,6 +82,26 @@ async def test_why_a_job_failed(flink):
     assert (await flink.rest.job(flink.base, RUN)).failure == "ArithmeticException: / by zero"
 
 
+@pytest.mark.parametrize("status", ["FAILING", "FAILED"])
+async def test_why_flink_cancelled_a_job_by_itself(flink, status):
+    trace = "a.ApplicationExecutionException: x\nCaused by: java.lang.IllegalStateException: late\n\tat c"
+    flink.answers = {
+        PATH: (200, {"state": "CANCELED", "vertices": []}),
+        "/applications/overview": (200, {"applications": [{"id": "0a", "status": status, "jobs": {"CANCELED": 1}}]}),
+        "/applications/0a/exceptions": (200, {"exceptionHistory": {"entries": [{"stacktrace": trace}]}}),
+    }
+    told = "the program failed after it had submitted its job: IllegalStateException: late"
+    assert (await flink.rest.job(flink.base, RUN)).failure == told
+
+
+async def test_a_job_that_somebody_cancelled(flink):
+    flink.answers = {
+        PATH: (200, {"state": "CANCELED", "vertices": []}),
+        "/applications/overview": (200, {"applications": [{"id": "0", "status": "CANCELED", "jobs": {"CANCELED": 1}}]}),
+    }
+    assert (await flink.rest.job(flink.base, RUN)).failure == ""
+
+
 async def test_an_application_that_made_no_job(flink):
     ended = {"id": "x", "name": "SqlDriver", "status": "FINISHED", "jobs": {}}
     flink.answers = {"/applications/overview": (200, {"applications": [ended]})}
