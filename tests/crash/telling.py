@@ -23,6 +23,9 @@ def without(status: dict[str, Any]) -> dict[str, Any]:
         found["conditions"] = [each for each in found["conditions"] if each["type"] != _CONDITION]
     if isinstance(found.get("run"), dict):  # a Checkpoint's is a word
         found["run"] = {key: value for key, value in found["run"].items() if key != "attempt"}
+        taken = found["run"].get("checkpointing") or {}
+        if taken:
+            found["run"]["checkpointing"] = {key: value for key, value in taken.items() if key != "beganMillis"}
     return found
 
 

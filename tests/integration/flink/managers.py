@@ -96,11 +96,21 @@ class Real:
         kubectl("apply", "--server-side", "-f", "-", given=text)
         kubectl("-n", namespace, "rollout", "status", "deployment/versitygw", "--timeout=50s", seconds=55)
 
-    def start(self, restore_path: str = "") -> Manager:
-        """Start a job and wait for its JobManager."""
-        context = self._context(restore_path)
+    def start(self, restore_path: str = "", *, behind: str = "", retention: str = "") -> Manager:
+        """Start a job and wait for its JobManager.
+
+        Args:
+            restore_path: what it is restored from.
+            behind: what follows the INSERT in its script.
+            retention: what becomes of its checkpoints when it is cancelled, if not what the operator always writes.
+        """
+        context = self._context(restore_path, behind)
         manifests = [*flink_account(self._namespace), build.permit(context), *build.lasting(context)]
         for manifest in manifests:
+            if retention and "config.yaml" in manifest.get("data", {}):
+                manifest["data"]["config.yaml"] = manifest["data"]["config.yaml"].replace(
+                    "RETAIN_ON_CANCELLATION", retention
+                )
             # Without its owner: there is no StreamJob, and the garbage collector would take it for gone.
             manifest["metadata"].pop("ownerReferences", None)
             self._kubectl("apply", "--server-side", "-f", "-", given=manifest)
@@ -117,7 +127,7 @@ class Real:
             else:
                 return manager
 
-    def _context(self, restore_path: str) -> RunContext:
+    def _context(self, restore_path: str, behind: str = "") -> RunContext:
         endpoint = f"http://versitygw.{self._namespace}.svc:7070"
         store = {
             "metadata": {"name": "contract", "uid": str(uuid.uuid4())},
@@ -130,7 +140,7 @@ class Real:
         }
         spec = {
             "flink": {"version": "2.3", "configuration": QUICK},
-            "job": {"sql": {"script": _SCRIPT}},
+            "job": {"sql": {"script": _SCRIPT + behind}},
             "checkpoints": {"store": "contract", "interval": "2s", "timeout": "20s", "retention": {"numRetained": 2}},
             "podTemplate": SCRIPTS_TOO,
         }
@@ -160,6 +170,13 @@ class Real:
                     return str(pod["status"]["podIP"])
             time.sleep(0.5)
         raise TimeoutError("the JobManager's pod has no address")
+
+    def end_as_penstock(self, manager: Manager) -> None:
+        """Take a job's objects away in place of a cancel: the JobManager first, and the rest when its pod has gone."""
+        labels = f"penstock.dev/run={manager.run},penstock.dev/component=jobmanager"
+        self._kubectl("-n", self._namespace, "delete", "job", "-l", labels, "--cascade=foreground", "--timeout=60s")
+        self._kubectl("-n", self._namespace, "wait", "pod", "-l", labels, "--for=delete", "--timeout=60s")
+        self.end(manager)
 
     def end(self, manager: Manager) -> None:
         """Take a job's objects away."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penstock.flink.answers import busy_millis
+from penstock.flink.answers import busy_millis, parse_checkpointing
 from penstock.flink.client import FETCH_SECONDS
 from penstock.flink.progress import Progress, Reading, queries
 from tests.integration.flink.managers import Fake, Manager, Real
@@ -128,6 +128,13 @@ def test_the_checkpoints_of_a_job_that_began_empty(running: Manager):
     assert (completed["status"], completed["is_savepoint"], completed["discarded"]) == ("COMPLETED", False, False)
     assert completed["latest_ack_timestamp"] - completed["trigger_timestamp"] == completed["end_to_end_duration"]
     assert completed["state_size"] > 0
+
+
+def test_how_it_takes_its_checkpoints(running: Manager):
+    status, told = running.ask("GET", "checkpoints/config")
+    found = parse_checkpointing(told)
+    assert (status, found.keeps_on_cancellation, found.mode) == (200, True, "exactly_once")
+    assert found.interval_millis == told["interval"] > 0
 
 
 def test_a_job_that_has_not_failed_has_no_exception(running: Manager):
@@ -250,6 +257,8 @@ def test_a_restored_job(restored: Manager, stopped: tuple[Manager, str, str]):
 def test_a_cancelled_job_keeps_its_checkpoints(restored: Manager, side: Side):
     assert restored.ask("PATCH", "?mode=cancel")[0] == 202
     restored.until("", lambda _, job: job["state"] == "CANCELED")
+    _, told = restored.ask("GET", "/applications/overview")
+    assert [each["status"] for each in told["applications"]] == ["CANCELED"]
     assert restored.ask("PATCH", "?mode=cancel")[0] == 202
     _, told = restored.ask("GET", "checkpoints")
     completed = told["latest"]["completed"]
