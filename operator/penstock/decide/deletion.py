@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from penstock.api import constants
 from penstock.api.checkpoint import Checkpoint
@@ -24,7 +24,7 @@ def proceed(draft: Draft) -> None:
     if constants.FINALIZER_RUN not in meta.finalizers:
         return
     draft.set(state=JobState.DELETING)
-    if meta.deletion_timestamp is not None and draft.now >= meta.deletion_timestamp + LIMIT:
+    if meta.deletion_timestamp is not None and draft.now >= _counts_from(draft, meta.deletion_timestamp) + LIMIT:
         last = find_condition(draft.status.conditions, constants.RECONCILING)
         why = last.message if last and last.message else "pods or data may remain"
         draft.say("Warning", "LetGo", f"not cleaned up after {LIMIT}: {why}")
@@ -41,6 +41,17 @@ def proceed(draft: Draft) -> None:
         draft.wake(1)
         return
     draft.act(SetFinalizer("StreamJob", meta.name, present=False))
+
+
+def _counts_from(draft: Draft, deleted_at: datetime) -> datetime:
+    """From when on the limit counts: a stop that was under way may go on to its end, and what comes after it, too."""
+    intent, run = draft.status.intent, draft.status.run
+    if draft.observed.everything_goes:
+        return deleted_at
+    if isinstance(intent, StopIntent | TeardownIntent) and intent.reason != StopReason.DELETE:
+        return max(deleted_at, intent.deadline)
+    ended = run.ended_at if run is not None and run.stop_reason != StopReason.DELETE else None
+    return max(deleted_at, ended or deleted_at)
 
 
 def _data_goes(draft: Draft) -> bool:

@@ -73,6 +73,37 @@ def test_in_a_namespace_that_goes_nothing_is_asked_of_flink():
     assert deleted_job(namespace_terminating=True).intent == "Stop Kill"
 
 
+STOP_OF_20_MINUTES = stop_intent(deadline=NOW + timedelta(minutes=8))
+OLDER = NOW - timedelta(minutes=11)
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "let_go"),
+    [
+        (live(intent=STOP_OF_20_MINUTES), {}, False),
+        (live(intent=STOP_OF_20_MINUTES), {"namespace_terminating": True}, True),
+        (live(intent=stop_intent(deadline=OLDER)), {}, True),
+        (live(intent=teardown_intent(reason="Stop", deadline=NOW - timedelta(minutes=1))), {}, False),
+        (live(intent=teardown_intent(reason="Delete", deadline=NOW - timedelta(minutes=1))), {}, True),
+        (ended("STOPPED", run={"ended_at": NOW - timedelta(minutes=2), "stop_reason": "Stop"}), {}, False),
+        (ended("STOPPED", run={"ended_at": NOW - timedelta(minutes=2), "stop_reason": "Delete"}), {}, True),
+    ],
+    ids=[
+        "its savepoint is being taken",
+        "in a namespace that goes",
+        "it has not come to an end in its own time",
+        "its pods are going",
+        "the deletion's own teardown",
+        "its data are to go yet",
+        "they had ten minutes",
+    ],
+)
+def test_a_stop_that_was_under_way_has_its_own_time(status, more, let_go):
+    """`state: Stopped` and then a delete, as Argo CD does it: the pods went in the middle of the last savepoint."""
+    left = {"checkpoints": (OLD,)} | more
+    assert (LET_JOB_GO in deleted_job(status, TAKE_ALL, since=OLDER, **left).effects) is let_go
+
+
 def test_a_stop_under_way_goes_on():
     found = deleted_job(live(intent=stop_intent()), flink=flink("FINISHED"))
     assert found.intent == "Teardown STOPPED"
@@ -146,7 +177,7 @@ def test_no_data_goes_while_a_checkpoint_cannot_be_read():
 
 
 def test_deleting_has_a_limit():
-    found = deleted_job(live(intent=teardown_intent()), since=NOW - timedelta(minutes=10))
+    found = deleted_job(live(intent=teardown_intent(reason="Delete")), since=NOW - timedelta(minutes=10))
     assert LET_JOB_GO in found.effects
     assert found.events == ("LetGo",)
 
