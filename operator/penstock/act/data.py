@@ -19,6 +19,7 @@ from penstock.model import (
     DeleteRetainedData,
     ForgetDeletion,
     Observed,
+    StoreView,
     WriteNote,
 )
 from penstock.store.client import ObjectStore
@@ -30,15 +31,16 @@ _ROUNDS = 3
 
 async def write_note(world: World, observed: Observed, effect: WriteNote) -> None:
     """Write `penstock.json` beside the savepoint that is about to be taken."""
-    client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
+    client = await _client(world, observed.store_of(checkpoint))
     await client.write_json(target_directory(client.place, checkpoint) + NOTE, note(checkpoint))
 
 
 async def delete_keys(world: World, observed: Observed, effect: DeleteKeys) -> None:
     """Delete leftovers of unfinished savepoints; what is complete now, or not in the directory, stays."""
-    client = await _client(world, observed)
-    directory = target_directory(client.place, _checkpoint(observed, effect.checkpoint))
+    checkpoint = _checkpoint(observed, effect.checkpoint)
+    client = await _client(world, observed.store_of(checkpoint))
+    directory = target_directory(client.place, checkpoint)
     outside = [key for key in effect.keys if not key.startswith(directory)]
     if outside:
         msg = f"{outside[0]} is not in {directory}: nothing was deleted"
@@ -48,8 +50,8 @@ async def delete_keys(world: World, observed: Observed, effect: DeleteKeys) -> N
 
 async def delete_checkpoint_data(world: World, observed: Observed, effect: DeleteCheckpointData) -> None:
     """Delete a Checkpoint's directory, or a slice of it: what is left is found by the next pass."""
-    client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
+    client = await _client(world, observed.store_of(checkpoint))
     directory = target_directory(client.place, checkpoint)
     home = _home(client.place, checkpoint, directory)
     await delete_savepoint(client, _subject(observed, checkpoint, home, directory))
@@ -57,8 +59,8 @@ async def delete_checkpoint_data(world: World, observed: Observed, effect: Delet
 
 async def delete_retained_data(world: World, observed: Observed, effect: DeleteRetainedData) -> None:
     """Delete a retained checkpoint of an ended run, or a slice of it, with the files that no other state names."""
-    client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
+    client = await _client(world, observed.store_of(checkpoint))
     directory = retained_directory(client.place, checkpoint)
     subject = _subject(observed, checkpoint, _home(client.place, checkpoint, directory), directory)
     await delete_retained(client, subject, run_ended=effect.run_ended, live=_live_runs(observed))
@@ -66,8 +68,8 @@ async def delete_retained_data(world: World, observed: Observed, effect: DeleteR
 
 async def forget_deletion(world: World, observed: Observed, effect: ForgetDeletion) -> None:
     """Remove the tombstone: what it says is in the status."""
-    client = await _client(world, observed)
     checkpoint = _checkpoint(observed, effect.checkpoint)
+    client = await _client(world, observed.store_of(checkpoint))
     directory = own_directory(client.place, checkpoint)
     await tombstone.forget(client, _home(client.place, checkpoint, directory), checkpoint.metadata.uid)
 
@@ -77,7 +79,7 @@ async def delete_job_data(world: World, observed: Observed, effect: DeleteJobDat
 
     Not in slices: the job is going, and nothing else of it waits. Listed again until nothing comes.
     """
-    client = await _client(world, observed)
+    client = await _client(world, observed.store)
     meta = job_of(observed).metadata
     home = client.place.job(meta.namespace, meta.name, effect.job_uid)
     keep = tuple(f"{key}/" for uri in effect.keep if (key := client.place.key_of(uri)) is not None)
@@ -124,9 +126,9 @@ def _checkpoint(observed: Observed, name: str) -> Checkpoint:
     return next(each for each in observed.checkpoints if each.metadata.name == name)
 
 
-async def _client(world: World, observed: Observed) -> ObjectStore:
-    if observed.store.store is None:
-        raise RetryLater(observed.store.problem)
-    if belongs_to_another(observed.store.store):
-        raise Refused(f"{observed.store.problem}: nothing in it is written or deleted", "AnotherCluster")
-    return await world.object_store(observed.store.store)
+async def _client(world: World, view: StoreView) -> ObjectStore:
+    if view.store is None:
+        raise RetryLater(view.problem)
+    if belongs_to_another(view.store):
+        raise Refused(f"{view.problem}: nothing in it is written or deleted", "AnotherCluster")
+    return await world.object_store(view.store)

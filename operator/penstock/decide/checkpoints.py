@@ -56,7 +56,10 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
     elif phase is Phase.PRESENT:
         clearing.proceed(draft, checkpoint)
     verification.proceed(draft, checkpoint)
-    if draft.status_of(checkpoint).phase is not None and draft.status_of(checkpoint) is not checkpoint.status:
+    if draft.status_of(checkpoint).phase is None:
+        return
+    elsewhere = draft.observed.store_of(checkpoint) is not draft.observed.store
+    if elsewhere or draft.status_of(checkpoint) is not checkpoint.status:
         report.conditions(draft, checkpoint)
 
 
@@ -86,6 +89,10 @@ def _looked_up(draft: Draft, checkpoint: Checkpoint) -> None:
     """A savepoint without status: it is found again, or it is to be taken, or it is nothing any more."""
     listing = draft.observed.listing
     if not isinstance(listing, JobListing):
+        # No phase yet: with the store away nobody knows whether it has been taken already.
+        why = draft.observed.store.problem or (listing.reason if listing is not None else "it was not asked")
+        draft.condition(checkpoint, constants.RECONCILING, "True", "Waiting", f"the store does not answer: {why}")
+        draft.condition(checkpoint, constants.READY, "False", "Waiting", "")
         draft.wake(2)
         return
     found = notes.found_again(draft, checkpoint, listing)

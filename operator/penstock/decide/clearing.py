@@ -95,7 +95,12 @@ def _stays_restorable(draft: Draft, checkpoint: Checkpoint) -> bool:
 
 
 def _belongs_to_others(draft: Draft, checkpoint: Checkpoint) -> bool:
-    """An imported one is the administrator's to delete; Flink discards its own ones of the current run by itself."""
+    """An imported one is the administrator's to delete; Flink discards its own ones of the current run by itself.
+
+    What lies in another store is of an earlier StreamJob of the name: this one's retention is not about it.
+    """
+    if draft.observed.store_of(checkpoint) is not draft.observed.store:
+        return True
     run = live_run(draft.observed.job)
     if checkpoint.spec.source is Source.RETAINED:
         wrote = draft.status_of(checkpoint).run or (checkpoint.spec.origin.run if checkpoint.spec.origin else None)

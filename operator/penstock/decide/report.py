@@ -133,7 +133,8 @@ def conditions(draft: Draft, checkpoint: Checkpoint) -> None:
     settled = phase in (Phase.PRESENT, Phase.CLEARED)
     failed = phase in (Phase.FAILED, Phase.TIMEOUT)
     reason = f"{phase or Phase.PENDING}"
-    draft.condition(checkpoint, constants.READY, "True" if settled else "False", reason, text if failed else "")
+    aside = text if failed else _elsewhere(draft, checkpoint) if phase is Phase.PRESENT else ""
+    draft.condition(checkpoint, constants.READY, "True" if settled else "False", reason, aside)
     _restorable(draft, checkpoint, reason)
     draft.condition(checkpoint, constants.STALLED, "True" if failed else "False", reason, text if failed else "")
     waiting = next((c for c in status.conditions if c.type == constants.RECONCILING and phase is Phase.PENDING), None)
@@ -142,6 +143,14 @@ def conditions(draft: Draft, checkpoint: Checkpoint) -> None:
     why = "Waiting" if message else reason
     draft.condition(checkpoint, constants.RECONCILING, "True" if moving else "False", why, message)
     draft.set_checkpoint(checkpoint, observed_generation=checkpoint.metadata.generation)
+
+
+def _elsewhere(draft: Draft, checkpoint: Checkpoint) -> str:
+    job, store = draft.observed.job, checkpoint.status.store
+    if job is None or draft.observed.store_of(checkpoint) is draft.observed.store:
+        return ""
+    own = job.spec.checkpoints.store
+    return f"it lies in CheckpointStore {store}, and the job's is {own}: the job's retention leaves it alone"
 
 
 def _restorable(draft: Draft, checkpoint: Checkpoint, reason: str) -> None:

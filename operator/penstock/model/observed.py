@@ -205,6 +205,8 @@ class Observed:
     triggers: Mapping[str, Trigger | Unknown] = field(default_factory=dict)
     """By Checkpoint name, for those that are being taken."""
     store: StoreView = field(default_factory=StoreView)
+    other_stores: Mapping[str, StoreView] = field(default_factory=dict)
+    """By name, those of Checkpoints that lie elsewhere: an earlier StreamJob of the name had another store."""
     listing: JobListing | Unknown | None = None
     """None when nothing asked for it."""
     targets: Mapping[str, TargetListing | Unknown] = field(default_factory=dict)
@@ -230,6 +232,10 @@ class Observed:
     def everything_goes(self) -> bool:
         """Whether the namespace or a kind is being deleted: the store is left alone, and nothing new is made."""
         return self.namespace_terminating or bool(self.kinds_going)
+
+    def store_of(self, checkpoint: Checkpoint) -> StoreView:
+        """The store in which a Checkpoint's data lie: most often the job's."""
+        return self.other_stores.get(checkpoint.status.store or "", self.store)
 
     def objects_of(self, run: str) -> RunObjects:
         """What Kubernetes holds of a run; empty when nothing."""

@@ -37,6 +37,7 @@ from penstock.world import World, own_directory, place_of
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Model)
+_Store = tuple[StoreView, ObjectStore | Unknown | None]
 log = logging.getLogger(__name__)
 _VERIFY_SECONDS = 2.0
 
@@ -62,7 +63,10 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     foreign = await _foreign(kube, namespace, foreign_names(job, checkpoints))
     others, unknown = await _others(kube, namespace, name) if may_delete(job, checkpoints) else ((), ())
     wanted = needs(job, checkpoints, runs)
-    view, client = await _store(world, job, checkpoints)
+    name_of_store = _store_name(job, checkpoints)
+    view, client = await _store(world, name_of_store, namespace)
+    elsewhere = {ckpt.status.store for ckpt in checkpoints if ckpt.status.store} - {name_of_store}
+    others_of = {each: await _store(world, each, namespace) for each in sorted(elsewhere)}
     # Before the directories are listed: a savepoint that is complete when Flink is asked must be seen in the listing.
     triggers = await _triggers(world, job, checkpoints, wanted)
     flink = await _flink(world, job, wanted)
@@ -70,7 +74,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
     checkpointing, listing, targets, result = await asyncio.gather(
         _checkpointing(world, job, wanted),
         _listing(client, namespace, name, wanted),
-        _targets(client, view, checkpoints, wanted),
+        _targets((view, client), others_of, checkpoints, wanted),
         _job_result(client, job, wanted),
     )
     seen = Observed(
@@ -92,6 +96,7 @@ async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Ob
         busy_millis=await _busy(world, job, flink),
         triggers=triggers,
         store=view,
+        other_stores={each: found for each, (found, _) in others_of.items()},
         listing=listing,
         targets=targets,
         job_result=result,
@@ -206,20 +211,20 @@ async def _known(work: Awaitable[_T]) -> _T | Unknown:
         return Unknown(str(error))
 
 
-async def _store(
-    world: World, job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]
-) -> tuple[StoreView, ObjectStore | Unknown | None]:
+def _store_name(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -> str | None:
     """The store of the job, or the one that the Checkpoints of a job that is gone name."""
-    name = job.spec.checkpoints.store if job else next((c.status.store for c in checkpoints if c.status.store), None)
+    return job.spec.checkpoints.store if job else next((c.status.store for c in checkpoints if c.status.store), None)
+
+
+async def _store(world: World, name: str | None, namespace: str) -> _Store:
     if name is None:
         return StoreView(problem="no store is named"), None
     stored = await world.kube.get(resources.STORES, None, name)
     found, _ = _read(CheckpointStore, stored)
     if found is None:
         return StoreView(problem=f"there is no CheckpointStore {name}"), None
-    space = job.metadata.namespace if job else checkpoints[0].metadata.namespace
     client = await _known(world.object_store(found))
-    return StoreView(place_of(found), found, _store_problem(found, space, client)), client
+    return StoreView(place_of(found), found, _store_problem(found, namespace, client)), client
 
 
 def _store_problem(store: CheckpointStore, namespace: str, client: ObjectStore | Unknown) -> str:
@@ -284,18 +289,17 @@ async def _listing(
 
 
 async def _targets(
-    client: ObjectStore | Unknown | None, view: StoreView, checkpoints: tuple[Checkpoint, ...], wanted: Needs
+    of_job: _Store, others: dict[str, _Store], checkpoints: tuple[Checkpoint, ...], wanted: Needs
 ) -> dict[str, TargetListing | Unknown]:
-    found: dict[str, TargetListing | Unknown] = {}
-    for checkpoint in checkpoints:
-        name = checkpoint.metadata.name
-        if name not in wanted.targets:
-            continue
+    async def look(checkpoint: Checkpoint) -> TargetListing | Unknown:
+        view, client = others.get(checkpoint.status.store or "", of_job)
         if client is None or isinstance(client, Unknown):
-            found[name] = client if client is not None else Unknown(view.problem)
-            continue
-        found[name] = await _known(_target(client, checkpoint))
-    return found
+            return client if client is not None else Unknown(view.problem)
+        return await _known(_target(client, checkpoint))
+
+    asked = [checkpoint for checkpoint in checkpoints if checkpoint.metadata.name in wanted.targets]
+    found = await asyncio.gather(*map(look, asked))
+    return {checkpoint.metadata.name: each for checkpoint, each in zip(asked, found, strict=True)}
 
 
 async def _target(client: ObjectStore, checkpoint: Checkpoint) -> TargetListing:

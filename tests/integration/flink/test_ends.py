@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import aiohttp
 import pytest
@@ -18,6 +18,7 @@ from penstock.flink.client import FlinkRest
 from tests.integration.flink.managers import Manager, Real
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.cluster]
+Start = Callable[..., Manager]
 RETENTIONS = ("RETAIN_ON_CANCELLATION", "DELETE_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS")
 
 
@@ -26,6 +27,20 @@ def real(request: pytest.FixtureRequest) -> Iterator[Real]:
     opened = Real(request.getfixturevalue("kubectl"), f"penstock-ends-{secrets.token_hex(3)}")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def start(real: Real) -> Iterator[Start]:
+    """Starts jobs, which end with the test: there is room for two."""
+    started: list[Manager] = []
+
+    def begin(**how: str) -> Manager:
+        started.append(real.start(**how))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        real.end(each)
 
 
 def _seen(manager: Manager) -> FlinkJob | None:
@@ -53,21 +68,20 @@ def _complete(real: Real, manager: Manager) -> list[str]:
     ],
     ids=["a stray ;", "a missing table", "two INSERTs"],
 )
-def test_a_program_that_fails_behind_what_it_has_submitted(real: Real, behind: str, words: str):
+def test_a_program_that_fails_behind_what_it_has_submitted(start: Start, behind: str, words: str):
     """Flink cancels the job, and says of the job nothing but that."""
-    manager = real.start(behind=behind)
+    manager = start(behind=behind)
     manager.until("", lambda _, job: job.get("state") == "CANCELED")
     seen = _seen(manager)
     assert seen is not None
     assert seen.failure.startswith("the program failed after it had submitted its job: ")
     assert words in seen.failure
-    real.end(manager)
 
 
 @pytest.mark.parametrize("retention", RETENTIONS)
-def test_a_jobmanager_that_is_deleted_discards_nothing(real: Real, retention: str):
+def test_a_jobmanager_that_is_deleted_discards_nothing(real: Real, start: Start, retention: str):
     """For Flink the job is suspended, whatever its program wants done when it is cancelled."""
-    manager = real.start(retention=retention)
+    manager = start(retention=retention)
     manager.runs()
     _, told = manager.ask("GET", "checkpoints/config")
     assert told["externalization"]["delete_on_cancellation"] is (retention != "RETAIN_ON_CANCELLATION")
@@ -75,12 +89,11 @@ def test_a_jobmanager_that_is_deleted_discards_nothing(real: Real, retention: st
     assert _complete(real, manager)
 
 
-def test_a_cancel_takes_what_its_program_does_not_want_kept(real: Real):
+def test_a_cancel_takes_what_its_program_does_not_want_kept(real: Real, start: Start):
     """The loss that all of this is about."""
-    manager = real.start(retention="DELETE_ON_CANCELLATION")
+    manager = start(retention="DELETE_ON_CANCELLATION")
     manager.runs()
     assert _complete(real, manager)
     assert manager.ask("PATCH", "?mode=cancel")[0] == 202
     manager.until("", lambda _, job: job["state"] == "CANCELED")
     assert _complete(real, manager) == []
-    real.end(manager)

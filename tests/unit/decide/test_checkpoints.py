@@ -73,6 +73,8 @@ def test_without_a_listing_a_new_one_waits(unknown):
     found = one(checkpoint(), listing=unknown)
     assert (found.effects, found.checkpoints["before"].phase) == ((), None)
     assert found.wake is not None
+    told = found.condition("Reconciling", "before")
+    assert (told.status, told.message.startswith("the store does not answer: ")) == ("True", True)
 
 
 def test_one_of_no_job_says_so():

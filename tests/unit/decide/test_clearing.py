@@ -14,9 +14,11 @@ from penstock.model import (
     ForgetDeletion,
     JobListing,
     SetFinalizer,
+    StoreView,
     TargetListing,
     Unknown,
 )
+from penstock.store.layout import Place
 from tests.unit.builders import (
     HOME,
     NOW,
@@ -35,6 +37,7 @@ from tests.unit.builders import (
     start_intent,
     started_from,
     stop_intent,
+    store,
     stored,
     target,
     teardown_intent,
@@ -405,3 +408,21 @@ def test_what_a_stop_has_made_is_not_deleted_before_the_next_run_has_it(status, 
     one = checkpoint("flights-stop", 1, "Present", deleted=NOW)
     found = moves(observed(job(status, **spec), checkpoints=(one,), listing=JobListing(())))
     assert (found.condition("Deleting", "flights-stop").reason == "InUse") is stays
+
+
+OTHER = {"other_stores": {"old": StoreView(Place("elsewhere", ""), store())}}
+
+
+def test_what_lies_in_another_store_is_not_of_this_jobs_retention():
+    """Of an earlier StreamJob of the name: looked for in the new store it was Unknown for ever, each 5 s, untold."""
+    elsewhere = [present(f"e{number}", number, 60 - number, status={"store": "old"}) for number in (1, 2)]
+    own = [present(f"o{number}", number + 4, 30 - number) for number in (1, 2)]
+    found = moves(observed(job(live(), **LIMIT_ONE), checkpoints=(*elsewhere, *own), **OTHER))
+    marked = {
+        each.metadata.name
+        for each in (*elsewhere, *own)
+        if is_deleting(each.model_copy(update={"status": found.checkpoints.get(each.metadata.name, each.status)}))
+    }
+    assert marked == {"o1"}
+    told = {each.type: each.message for each in found.checkpoints["e1"].conditions}["Ready"]
+    assert told == "it lies in CheckpointStore old, and the job's is main: the job's retention leaves it alone"

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from penstock.api import constants
+from penstock.api.store import CheckpointStore
 from penstock.errors import Refused, RetryLater
 from penstock.flink.answers import Completed, InProgress, Trigger
 from penstock.flink.metadata import MAGIC
 from penstock.inventory import verifier
 from penstock.model import JobListing, Manager, Observed, TargetListing, Unknown
 from penstock.observe import observe
+from penstock.store.layout import Place
 from penstock.verdict import Verification, Wish
-from penstock.world import target_directory
+from penstock.world import place_of, target_directory
 from tests.unit.build.test_golden import context as run_context
 from tests.unit.build.test_golden import everything
 from tests.unit.builders import (
@@ -211,6 +213,24 @@ async def test_the_checkpoints_of_a_job_that_is_gone_name_the_store():
     found = await look(FakeWorld(manifest(checkpoint(phase="Present", status=deleting())), store=held))
     assert found.store.place == PLACE
     assert isinstance(found.targets["before"], TargetListing)
+
+
+async def test_each_checkpoint_is_looked_for_in_its_own_store():
+    old = store_manifest(bucket="elsewhere") | {"metadata": {"name": "old", "uid": "9", "resourceVersion": "1"}}
+    moved = checkpoint("moved", 2, phase="Present", status=deleting() | {"store": "old"})
+    world = FakeWorld(*RUNNING, old, manifest(moved), manifest(checkpoint(phase="Present", status=deleting())))
+    asked: list[str] = []
+
+    async def object_store(of: CheckpointStore) -> FakeStore:
+        asked.append(of.metadata.name)
+        return FakeStore(place=place_of(of))
+
+    world.object_store = object_store  # type: ignore[method-assign]
+    found = await look(world)
+    assert (found.store_of(moved).place, found.store.place) == (Place("elsewhere", PLACE.prefix), PLACE)
+    assert isinstance(found.targets["before"], TargetListing)
+    assert isinstance(found.targets["moved"], Unknown)  # its status names a place in the bucket that it was not in
+    assert sorted(asked) == ["main", "old"]
 
 
 async def test_a_namespace_that_goes():
