@@ -14,7 +14,7 @@ from penstock.api.conditions import Condition, ConditionStatus, find_condition, 
 from penstock.api.reading import read
 from penstock.api.store import CheckpointStore, CheckpointStoreStatus, Orphans
 from penstock.errors import Refused, RetryLater
-from penstock.inventory.mark import ANOTHER_CLUSTER, check_mark, read_mark, write_mark
+from penstock.inventory.mark import ANOTHER_CLUSTER, check_mark, read_mark, take
 from penstock.kube import resources
 from penstock.kube.client import Kube, Manifest
 from penstock.kube.resources import Resource
@@ -80,7 +80,7 @@ async def _mark(world: World, store: CheckpointStore) -> str:
     uid = await cluster_uid(world.kube)
     mark = await read_mark(client)
     if mark is None:
-        await write_mark(client, {"cluster": uid, "store": store.metadata.name})
+        await take(client, {"cluster": uid, "store": store.metadata.name})
         mark = await client.read_json(client.place.mark()) or {}
     check_mark(client, mark, uid)
     return uid

@@ -182,6 +182,10 @@ class FakeStore:
         self._called("write", key)
         self.keys[key] = value
 
+    async def create_json(self, key: str, value: dict[str, Any]) -> None:
+        self._called("write", key)
+        self.keys.setdefault(key, value)
+
     async def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
             self._called("delete", key)

@@ -56,11 +56,14 @@ def proceed(draft: Draft, checkpoint: Checkpoint) -> None:
     elif phase is Phase.PRESENT:
         clearing.proceed(draft, checkpoint)
     verification.proceed(draft, checkpoint)
-    if draft.status_of(checkpoint).phase is None:
-        return
-    elsewhere = draft.observed.store_of(checkpoint) is not draft.observed.store
-    if elsewhere or draft.status_of(checkpoint) is not checkpoint.status:
+    if _has_news(draft, checkpoint):
         report.conditions(draft, checkpoint)
+
+
+def _has_news(draft: Draft, checkpoint: Checkpoint) -> bool:
+    status = draft.status_of(checkpoint)
+    elsewhere = draft.observed.store_of(checkpoint) is not draft.observed.store
+    return status.phase is not None and (elsewhere or status is not checkpoint.status)
 
 
 def _can_be_followed(draft: Draft) -> bool:

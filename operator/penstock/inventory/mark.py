@@ -29,8 +29,13 @@ async def read_mark(store: ObjectStore) -> dict[str, Any] | None:
     return mark
 
 
+async def take(store: ObjectStore, mark: dict[str, Any]) -> None:
+    """Make a store that is nobody's that of `mark["cluster"]`; when another is first, that one's mark stays."""
+    await store.create_json(store.place.mark(), mark)
+
+
 async def write_mark(store: ObjectStore, mark: dict[str, Any]) -> None:
-    """Make the store that of `mark["cluster"]`."""
+    """Make the store that of `mark["cluster"]`, whosever it was."""
     await store.write_json(store.place.mark(), mark)
 
 

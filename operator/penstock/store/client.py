@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import boto3
@@ -21,6 +22,8 @@ from penstock.errors import Refused, RetryLater
 from penstock.store.layout import Place
 
 _T = TypeVar("_T")
+_THERE_IS_ONE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+"""How a store says that it has not written what was to be written only in nobody's place."""
 _BATCH = 1000
 _CHUNK = 1 << 16
 _JSON_LIMIT = 64 << 20
@@ -153,6 +156,26 @@ class ObjectStore:
 
         def work() -> None:
             self._s3.put_object(Bucket=self.place.bucket, Key=key, Body=body, ContentType="application/json")
+
+        await self._call(f"write {key}", work)
+
+    async def create_json(self, key: str, value: dict[str, Any]) -> None:
+        """Write a JSON object unless there is one: that stays. A store that knows no conditions writes it all the same.
+
+        What was there, or has come there first, only reading it says.
+        """
+        body = json.dumps(value, indent=2, sort_keys=True).encode()
+        put = partial(self._s3.put_object, Bucket=self.place.bucket, Key=key, Body=body, ContentType="application/json")
+
+        def work() -> None:
+            try:
+                put(IfNoneMatch="*")
+            except ClientError as error:
+                code = error.response["Error"].get("Code")
+                if code == "NotImplemented":
+                    put()
+                elif code not in _THERE_IS_ONE:
+                    raise
 
         await self._call(f"write {key}", work)
 

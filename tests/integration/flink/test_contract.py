@@ -257,8 +257,10 @@ def test_a_restored_job(restored: Manager, stopped: tuple[Manager, str, str]):
 def test_a_cancelled_job_keeps_its_checkpoints(restored: Manager, side: Side):
     assert restored.ask("PATCH", "?mode=cancel")[0] == 202
     restored.until("", lambda _, job: job["state"] == "CANCELED")
-    _, told = restored.ask("GET", "/applications/overview")
-    assert [each["status"] for each in told["applications"]] == ["CANCELED"]
+    # A moment later than the job. That of a program which fails is FAILING before its job is cancelled (test_ends).
+    restored.until(
+        "/applications/overview", lambda _, told: [each["status"] for each in told["applications"]] == ["CANCELED"]
+    )
     assert restored.ask("PATCH", "?mode=cancel")[0] == 202
     _, told = restored.ask("GET", "checkpoints")
     completed = told["latest"]["completed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -134,3 +135,13 @@ async def test_access_denied_is_said_in_the_stores_word(s3: Clients) -> None:
 async def test_a_store_that_is_down_is_tried_later(s3: Clients) -> None:
     with pytest.raises(RetryLater):
         await delete_savepoint(s3(endpoint="http://127.0.0.1:9"), subject(TARGET))
+
+
+async def test_of_two_that_take_a_place_in_the_same_moment_one_has_it(s3: Clients) -> None:
+    """Two clusters, one prefix: both read that it is nobody's, and each read its own mark back."""
+    store = s3()
+    key = store.place.mark()
+    await asyncio.gather(*(store.create_json(key, {"cluster": str(number)}) for number in range(8)))
+    first = await store.read_json(key)
+    await asyncio.gather(*(store.create_json(key, {"cluster": str(number)}) for number in range(8, 16)))
+    assert await store.read_json(key) == first

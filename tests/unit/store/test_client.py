@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from penstock.errors import Refused, RetryLater
 from penstock.store.client import Access, ObjectStore
@@ -62,3 +63,35 @@ async def test_what_stays_refused_goes_before_what_passes():
 async def test_a_key_of_which_nothing_is_said_is_not_deleted(answer):
     with pytest.raises(RetryLater, match=r"did not say what became of . keys, first team/"):
         await store(**answer).delete(KEYS)
+
+
+def putting(*codes: str) -> tuple[ObjectStore, list[bool]]:
+    """A store that refuses its first writes with these codes; whether each write had a condition."""
+    made, asked, left = store(), [], list(codes)
+
+    class Answers:
+        def put_object(self, **call: Any) -> dict[str, Any]:
+            asked.append(call.get("IfNoneMatch") == "*")
+            if left:
+                code = {"Error": {"Code": left.pop(0)}, "ResponseMetadata": {"HTTPStatusCode": 501}}
+                raise ClientError(code, "PutObject")  # type: ignore[arg-type]
+            return {}
+
+    made._s3 = Answers()
+    return made, asked
+
+
+@pytest.mark.parametrize(
+    ("codes", "asked"),
+    [((), [True]), (("PreconditionFailed",), [True]), (("NotImplemented",), [True, False])],
+    ids=["nobody's", "somebody's", "a store that knows no conditions"],
+)
+async def test_what_is_made_only_where_nothing_is(codes, asked):
+    made, seen = putting(*codes)
+    await made.create_json("team/mark.json", {})
+    assert seen == asked
+
+
+async def test_making_it_may_be_refused_for_another_reason():
+    with pytest.raises(RetryLater, match="InternalError"):
+        await putting("InternalError")[0].create_json("team/mark.json", {})
