@@ -105,6 +105,8 @@ def _present(draft: Draft) -> None:
     if refused is not None and refused.spec_hash != spec_hash(job.spec):
         draft.set(rolled_back=None)  # asked for again later it is a new wish
     intent, live = job.status.intent, live_run(job)
+    if live is not None and not isinstance(intent, StartIntent):
+        run.keep_record(draft, live)
     if intent is not None:
         _carry_on(draft, intent)
     elif live is not None:

@@ -96,8 +96,10 @@ def _is_overdue(draft: Draft, record: Preflight, pod: ProgramPod) -> bool:
     """
     if pod.made:
         return pod.made_at is not None and draft.now >= pod.made_at + LIMIT
-    in_vain = draft.status.last_error is not None
-    return in_vain and record.asked_at is not None and draft.now >= record.asked_at + LIMIT
+    last, asked_at = draft.status.last_error, record.asked_at
+    if last is None or asked_at is None:
+        return False
+    return last.time >= asked_at and draft.now >= asked_at + LIMIT
 
 
 def _unfit(name: str, found: Unfit) -> str:

@@ -45,8 +45,17 @@ def report(draft: Draft) -> None:
     moving = (not settled or bool(draft.waiting)) and state is not JobState.FAILED
     draft.job_condition(constants.RECONCILING, "True" if moving else "False", f"{state}", waiting if moving else "")
     ready = settled and not draft.stall
+    last = draft.status.last_error
+    if ready and not moving and not draft.effects and last is not None and last.reason not in _HAPPENED:
+        draft.set(last_error=None)  # it was about something that was to be done, and that has been done since
     reason, message = (protection.ELSEWHERE, unprotected) if unprotected else (f"{state}", "" if ready else waiting)
     draft.job_condition(constants.READY, "True" if ready else "False", reason, message)
+
+
+_HAPPENED = frozenset(
+    ("JobFailed", "JobCanceled", "RunLost", "PointersLost", "StartFailed", "Unhealthy", "SavepointFailed")
+)
+"""Reasons of errors that tell what has become of a run or a stop: of these people want to know later, too."""
 
 
 def _state(draft: Draft) -> JobState:

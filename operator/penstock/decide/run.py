@@ -16,12 +16,12 @@ from penstock.api.streamjob_status import (
 )
 from penstock.clock import from_millis
 from penstock.decide import checkpointing, ends, health, preflight, protection, retained, start, stop
-from penstock.decide.change import Change, changed_fields
+from penstock.decide.change import Change, changed_fields, spec_hash
 from penstock.decide.draft import Draft
 from penstock.decide.needs import begins, start_value, to_apply, wants_restart
 from penstock.decide.start import recorded_spec
 from penstock.flink.answers import FlinkJob
-from penstock.model import ApplyRun, DeleteManager, DeletePods, Manager, RunObjects
+from penstock.model import ApplyRun, DeleteManager, DeletePods, Manager, RecordRevision, RunObjects
 
 _HEALTHY_AFTER = timedelta(minutes=10)
 _AGAIN = "stop the job and start it again from the Checkpoint that you want"
@@ -52,6 +52,24 @@ def proceed(draft: Draft, run: Run) -> None:
         stop.record(draft, run, StopReason.RECOVER, StopMethod.CANCEL)
         return
     _compare(draft, run)
+
+
+def keep_record(draft: Draft, run: Run) -> None:
+    """The ControllerRevision of the running version was deleted by somebody: without it nothing is made again."""
+    if any(each.version == run.job_version for each in draft.observed.revisions):
+        return
+    digest, name = draft.status.applied_spec_hash, names.revision(draft.job.metadata.name, run.job_version)
+    if spec_hash(draft.job.spec) == digest:
+        draft.say("Warning", "Repaired", f"made again: ControllerRevision {name}, which somebody has deleted")
+        draft.act(RecordRevision(run.job_version, digest, draft.job.spec))
+        draft.wake(1)
+        return
+    draft.stalled(
+        "VersionNotRecorded",
+        f"ControllerRevision {name}, the record of the running version, was deleted, and the spec says something else "
+        "by now: what is lost of the run's objects cannot be made again. Write the spec as it was, or let the change "
+        "be carried out",
+    )
 
 
 def _compare(draft: Draft, run: Run) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from penstock.api.reading import Problem
+from penstock.api.streamjob_status import LastError
 from penstock.decide.change import spec_hash
 from penstock.flink.answers import FlinkJob
-from penstock.model import ApplyRun, DeleteManager, DeletePods, Manager, StoreView, Unknown
+from penstock.model import ApplyRun, DeleteManager, DeletePods, Manager, RecordRevision, StoreView, Unknown
 from tests.unit.builders import (
     BEFORE,
     NOW,
@@ -29,6 +30,7 @@ from tests.unit.builders import (
     savepoint,
     started_from,
     stats,
+    stop_intent,
     stored,
 )
 from tests.unit.decide.moves import Moves, moves
@@ -186,7 +188,7 @@ def test_when_all_objects_are_gone_they_are_made_again():
 
 
 def test_nothing_is_made_again_without_the_recorded_version():
-    assert running(runs=(run_objects(missing=("Job/x",)),), revisions=()).effects == ()
+    assert running(runs=(run_objects(missing=("Job/x",)),), revisions=()).kinds == ["RecordRevision"]
 
 
 @pytest.mark.parametrize(
@@ -400,3 +402,31 @@ def test_troubles_of_pods_are_said():
 
 def test_a_job_manager_that_answers_without_a_task_is_not_ready():
     assert running(flink=FlinkJob("INITIALIZING")).condition("Ready").status == "False"
+
+
+# ---------------------------------------------------------------- the record of the version
+
+
+@pytest.mark.parametrize("intent", [None, stop_intent()], ids=["it runs", "it is being stopped"])
+def test_the_record_of_the_running_version_comes_back(intent):
+    """Seen: without it a Deployment that was deleted was not made again, without a word, and a stop waited for ever."""
+    found = moves(observed(job(live(intent=intent)), revisions=()))
+    assert RecordRevision(1, spec_hash(job().spec), job().spec) in found.effects
+    assert "Repaired" in found.events
+
+
+def test_it_cannot_come_back_when_the_spec_has_changed_since():
+    found = moves(observed(job(live(), parallelism=7), revisions=()))
+    assert "RecordRevision" not in found.kinds
+    assert "ControllerRevision flights-v1" in found.condition("Stalled").message
+
+
+# ---------------------------------------------------------------- the last error
+
+
+@pytest.mark.parametrize(("reason", "stays"), [("Forbidden", False), ("Unknown", False), ("RunLost", True)])
+def test_an_error_does_not_outlive_what_it_was_about(reason, stays):
+    """Seen: one Checkpoint that could not be made was told for months."""
+    error = LastError(time=BEFORE, reason=reason, message="x")
+    found = moves(observed(job(live(last_error=error))))
+    assert (found.status.last_error is not None) is stays
