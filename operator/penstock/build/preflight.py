@@ -8,6 +8,7 @@ made. The answer is the last message of its container, which Kubernetes keeps in
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from penstock import names
@@ -15,6 +16,7 @@ from penstock.build.context import PREFLIGHT, RunContext
 from penstock.build.pods import CONFIG_PATH, RESTRICTED, SMALL, flink_container, pod_template, render_container
 from penstock.build.program import START, arguments, is_rendered, literal
 from penstock.build.run import config_map, secret
+from penstock.statements import changes_outside
 
 Manifest = dict[str, Any]
 _JAR = "penstock-preflight.jar"
@@ -43,7 +45,18 @@ def objects(context: RunContext, operators: Iterable[str]) -> list[Manifest]:
         context: of the start; its `run` is the id of the look.
         operators: `<id>:<max parallelism>` of those with state.
     """
+    context = tried(context)
     return [config_map(context), secret(context), _job(context, operators)]
+
+
+def tried(context: RunContext) -> RunContext:
+    """With as much of the script as may be carried out: nothing that would change a catalog which outlives the job."""
+    sql = context.spec.job.sql
+    outside = changes_outside(sql.script) if sql is not None else None
+    if sql is None or outside is None:
+        return context
+    job = context.spec.job.model_copy(update={"sql": sql.model_copy(update={"script": sql.script[: outside.offset]})})
+    return replace(context, spec=context.spec.model_copy(update={"job": job}))
 
 
 def _job(context: RunContext, operators: Iterable[str]) -> Manifest:

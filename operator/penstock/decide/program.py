@@ -13,12 +13,16 @@ from penstock.decide import health
 from penstock.decide.draft import Draft
 from penstock.flink.answers import Unfit, read_graph
 from penstock.model import MakeGraph, ProgramPod
+from penstock.statements import changes_outside
 
 OWNER = "preflight/"
 """The owner of its effects: one that fails must not hold up what else is done about the job. No object's name."""
 LIMIT = timedelta(minutes=4)
 """How long the pod is waited for; Kubernetes ends it itself before (see `build.preflight`)."""
 _NAMED = 5
+_NO_JOB = "the program ended without having submitted a job"
+"""How the pod's answer begins (`operator/java`) when the end of the script was reached without one."""
+_SHOWN = 60
 _POLL_SECONDS = 5.0
 
 
@@ -66,6 +70,13 @@ def answered(draft: Draft, record: Preflight, subject: Subject) -> tuple[Preflig
 
 def _answer(draft: Draft, record: Preflight, pod: ProgramPod) -> ProgramAnswer | None:
     graph = read_graph(pod.answer)
+    sql = draft.job.spec.job.sql
+    outside = changes_outside(sql.script) if graph is not None and sql is not None else None
+    if graph is not None and outside is not None and (not graph.failure or _NO_JOB in graph.failure):
+        return ProgramAnswer(
+            trouble=f"the script was tried up to line {outside.line} only: {_shortened(outside.text)} would have been "
+            "carried out, and changes a catalog that outlives the job"
+        )
     if graph is not None:
         known = _with_state(draft, record.location)
         text = {id_: name or id_ for id_, (name, _) in known.items()} if isinstance(known, dict) else {}
@@ -87,6 +98,10 @@ def _answer(draft: Draft, record: Preflight, pod: ProgramPod) -> ProgramAnswer |
     if _is_overdue(draft, record, pod):
         return ProgramAnswer(trouble=f"the pod that tries the program has not answered in time: {why or 'no reason'}")
     return None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _is_overdue(draft: Draft, record: Preflight, pod: ProgramPod) -> bool:

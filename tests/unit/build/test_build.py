@@ -15,6 +15,7 @@ from penstock import names
 from penstock.api import ownership
 from penstock.api.constants import JOB_NAME_MAX_LENGTH
 from penstock.api.program_config import CHANGEABLE
+from penstock.build import preflight
 from penstock.build import run as build
 from penstock.build.context import RunContext
 from penstock.build.flink_config import JAVA_OPTIONS, configuration, owned, render
@@ -402,3 +403,12 @@ def test_state_is_given_up_only_when_the_run_was_started_so(spec, allowed):
     if allowed:
         assert told[told.index("--fromSavepoint") + 1] == savepoint(1)
         assert told.index("--allowNonRestoredState") < told.index("--job-id"), "what follows the class is the program's"
+
+
+def test_the_trial_is_given_nothing_that_changes_a_catalog_which_outlives_the_job():
+    first = "CREATE CATALOG lake WITH ('type'='iceberg');\n"
+    script = first + "DROP TABLE lake.db.t;\nINSERT INTO lake.db.t SELECT 1;"
+    tried = context({"job": {"sql": {"script": script}}}, preflight=True)
+    secrets = [each for each in preflight.objects(tried, ()) if each["kind"] == "Secret"]
+    assert [each["stringData"]["job.sql"] for each in secrets] == [first]
+    assert build.secret(tried)["stringData"]["job.sql"] == script

@@ -238,6 +238,27 @@ def test_it_is_started_when_somebody_has_changed_what_is_asked_for(spec: dict[st
     assert (found.intent, found.status.refused) == ("Start", None)
 
 
+LAKE = """CREATE CATALOG lake WITH ('type'='iceberg');
+DROP TABLE IF EXISTS lake.db.t;
+INSERT INTO lake.db.t SELECT * FROM s;"""
+NO_JOB = "failed\nthe program ended without having submitted a job: it needs an INSERT"
+
+
+@pytest.mark.parametrize(
+    ("answer", "intent"), [(NO_JOB, "Stop Savepoint"), ("graph 1 0", "Stop Savepoint"), (FAILED, "")], ids=str
+)
+def test_what_changes_a_catalog_is_not_tried_and_not_refused(answer: str, intent: str):
+    """The trial ran beside the job, and dropped the table that it was writing to."""
+    found = answered(seen({"job": {"sql": {"script": LAKE}}}), answer)
+    assert found.intent == intent
+    if intent:
+        assert "PreflightUnknown" in found.events
+        told = record(found).program.trouble
+        assert "tried up to line 2 only: DROP TABLE IF EXISTS lake.db.t would have been carried out" in told
+    else:
+        assert found.stalled == "ProgramFails"  # it failed before that line
+
+
 # ---------------------------------------------------------------- when nobody knows
 
 

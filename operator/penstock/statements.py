@@ -1,0 +1,86 @@
+"""The statements of a script, as far as somebody must know them who does not run it. Pure, standard library only.
+
+Flink's own parser has the last word. Here it is only told where a statement begins that would change what lies outside
+of the job: a table, a view or a database of a catalog that is not the session's own memory. A trial must not do that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SESSION = "default_catalog"
+_TOKEN = re.compile(r"--[^\n]*|/\*(?!\+).*?\*/|'(?:[^']|'')*'|`(?:[^`]|``)*`|;|[^'`;/-]+|.", re.DOTALL)
+_PART = r"(?:`(?:[^`]|``)+`|[\w$]+)"
+_NAME = rf"(?P<name>{_PART}(?:\s*\.\s*{_PART})*)"
+_KIND = r"(?:MATERIALIZED\s+TABLE|TABLE|VIEW|FUNCTION|MODEL|CONNECTION|DATABASE)"
+_CREATE_CATALOG = re.compile(rf"CREATE\s+CATALOG\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}", re.IGNORECASE)
+_IN_MEMORY = re.compile(r"'type'\s*=\s*'generic_in_memory'", re.IGNORECASE)
+_USE_CATALOG = re.compile(rf"USE\s+CATALOG\s+{_NAME}", re.IGNORECASE)
+_CHANGES = re.compile(
+    rf"(?:(?:CREATE(?:\s+OR\s+(?:REPLACE|ALTER))?|DROP|ALTER)\s+(?P<kind>{_KIND})\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?"
+    rf"|TRUNCATE\s+TABLE\s+|ANALYZE\s+TABLE\s+|UPDATE\s+|DELETE\s+FROM\s+|CALL\s+){_NAME}",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement of a script."""
+
+    text: str
+    """Without comments; its blanks are single ones."""
+    offset: int
+    """Where it begins in the script."""
+    line: int
+    """The line on which it does, from 1 on."""
+
+
+def statements(script: str) -> Iterator[Statement]:
+    """All of them, in order. Semicolons within texts, names and comments end none."""
+    parts: list[str] = []
+    begin = -1
+    for found in _TOKEN.finditer(script):
+        piece = found.group()
+        if piece == ";":
+            if begin >= 0:
+                yield _made(script, parts, begin)
+            parts, begin = [], -1
+        elif piece.startswith(("--", "/*")):
+            parts.append(" ")
+        else:
+            if begin < 0 and piece.strip():
+                begin = found.start() + len(piece) - len(piece.lstrip())
+            parts.append(piece)
+    if begin >= 0:
+        yield _made(script, parts, begin)
+
+
+def _made(script: str, parts: list[str], begin: int) -> Statement:
+    return Statement(" ".join("".join(parts).split()), begin, script.count("\n", 0, begin) + 1)
+
+
+def changes_outside(script: str) -> Statement | None:
+    """The first statement that would change a catalog which outlives the job; None when there is none.
+
+    A catalog that the script does not create is one that the configuration names, so it outlives the job, too.
+    """
+    current, memory = _SESSION, {_SESSION}
+    for statement in statements(script):
+        if (made := _CREATE_CATALOG.match(statement.text)) is not None:
+            if _IN_MEMORY.search(statement.text):
+                memory.add(_parts(made["name"])[0])
+        elif (used := _USE_CATALOG.match(statement.text)) is not None:
+            current = _parts(used["name"])[0]
+        elif (found := _CHANGES.match(statement.text)) is not None:
+            named = _parts(found["name"])
+            qualified = len(named) - (1 if (found["kind"] or "").upper() == "DATABASE" else 2)
+            if (named[0] if qualified > 0 else current) not in memory:
+                return statement
+    return None
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a name, without their quotes."""
+    return [each.strip("`").replace("``", "`") for each in re.findall(_PART, name)]
