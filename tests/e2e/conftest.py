@@ -28,6 +28,7 @@ _BY_LENGTH = (
     "flights",
     "states",
     "replay",
+    "promises",
     "behaviours",
     "positions",
     "undo",

@@ -45,7 +45,7 @@ def test_the_line_of_a_statement():
         f"{ICEBERG}USE CATALOG `lake`;\nALTER TABLE db.t SET ('a'='b');",
         f"{ICEBERG}USE CATALOG lake; TRUNCATE TABLE t;",
         f"{ICEBERG}USE CATALOG lake; CREATE OR REPLACE TABLE t AS SELECT 1;",
-        ICEBERG + "DELETE FROM lake.db.t WHERE n = 1;",
+        ICEBERG + "DELETE FROM lake.db.t WHERE n = 1;",  # noqa: S608
         f"{ICEBERG}CALL lake.system.rollback('t', 1);",
         "DROP TABLE hive.db.t;",
         "USE CATALOG hive; DROP VIEW v;",
@@ -66,7 +66,7 @@ def test_what_changes_a_catalog_that_outlives_the_job(script):
         f"{MEMORY}USE CATALOG mem; CREATE DATABASE d; CREATE TABLE d.t (n INT); DROP TABLE mem.d.t;",
         f"{ICEBERG}CREATE TABLE default_catalog.default_database.t (n INT);",
         f"{ICEBERG}USE CATALOG lake; USE CATALOG default_catalog; CREATE TABLE t (n INT);",
-        ICEBERG + "INSERT INTO lake.db.t SELECT * FROM lake.db.s;",
+        ICEBERG + "INSERT INTO lake.db.t VALUES (1);",  # noqa: S608
         "SELECT 'DROP TABLE hive.db.t;' FROM x; -- DROP TABLE hive.db.t;",
         "CREATE VIEW v AS SELECT * FROM hive.db.t;",
         "SET 'a' = 'b'; RESET; SHOW TABLES; DESCRIBE t; EXPLAIN SELECT 1;",
