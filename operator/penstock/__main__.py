@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable
@@ -17,18 +18,22 @@ from penstock.flink.client import FlinkRest
 from penstock.inventory.verifier import Verifier
 from penstock.kube.client import Kube, load_configuration
 from penstock.lease import Lease, LeaseLost
+from penstock.probe import liveness
 from penstock.queue import WorkQueue
 from penstock.reconcile import JobKey, Reconciler
 from penstock.reports import Reports
 from penstock.settings import Settings
 from penstock.shell.watch import Key, watch
 from penstock.source.measurer import Measurer
+from penstock.store.client import ObjectStore
 from penstock.stores import reconcile_store
 from penstock.world import World
 
 log = logging.getLogger("penstock")
 _LAST_SECONDS = 3.0
 _CONNECTION_WORKERS = 2
+_STUCK_SECONDS = 900.0
+"""No pass takes so long that still does something."""
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -61,22 +66,28 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             lambda namespace, name: queue.add(JobKey(namespace, name)),
         )
         world = World(settings, kube, FlinkRest(session), verifier, measurer)
-        reconciler = Reconciler(world)
-        reports = Reports(world)
         lease = Lease(kube, settings.namespace, settings.identity, settings.lease_seconds)
+        reconciler = Reconciler(world, lease.may_act)
+        reports = Reports(world)
+        troubles = [lambda: queue.overdue(_STUCK_SECONDS), lambda: connections.overdue(_STUCK_SECONDS)]
         try:
-            if not await _unless_stopped(lease.acquire(), stop):
-                return
-            await _until_first_ends(
-                asyncio.create_task(lease.hold(), name="lease"),
-                asyncio.create_task(queue.run(), name="queue"),
-                asyncio.create_task(connections.run(), name="connections"),
-                asyncio.create_task(reports.run(), name="reports"),
-                asyncio.create_task(stop.wait(), name="stop"),
-                asyncio.create_task(watch(add, settings, stop), name="watch"),
-            )
+            async with liveness(settings.probe_port, troubles):
+                if not await _unless_stopped(lease.acquire(), stop):
+                    return
+                await _until_first_ends(
+                    asyncio.create_task(lease.hold(), name="lease"),
+                    asyncio.create_task(queue.run(), name="queue"),
+                    asyncio.create_task(connections.run(), name="connections"),
+                    asyncio.create_task(reports.run(), name="reports"),
+                    asyncio.create_task(stop.wait(), name="stop"),
+                    asyncio.create_task(watch(add, settings, stop), name="watch"),
+                )
         finally:
-            await lease.release()
+            # What still deletes in a thread must not meet the next operator: else that one waits for the lease's end.
+            if await ObjectStore.idle(_LAST_SECONDS):
+                await lease.release()
+            else:
+                log.warning("the object store has not answered: the lease is left to run out")
             await kube.close()
 
 
@@ -127,9 +138,12 @@ async def _main() -> int:
 def main() -> None:
     """Entry point of `python3 -m penstock`: the operator. The command `penstock` is another (`penstock.cli`)."""
     try:
-        sys.exit(asyncio.run(_main()))
+        code = asyncio.run(_main())
     except ValueError as error:
         sys.exit(f"penstock: {error}")
+    # Not `sys.exit`, which would wait for the threads: what they still ask of a store must not outlast the lease.
+    logging.shutdown()
+    os._exit(code)
 
 
 if __name__ == "__main__":

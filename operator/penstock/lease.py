@@ -45,6 +45,10 @@ class Lease:
             await asyncio.sleep(self._seconds / 5)
         log.info("this operator (%s) holds lease %s/%s", self._identity, self._namespace, LEASE_NAME)
 
+    def may_act(self) -> bool:
+        """Whether an effect may begin: not so late that another operator could hold the lease before it has ended."""
+        return time.monotonic() < self._renewed + self._seconds * 2 / 3
+
     async def hold(self) -> None:
         """Renew until the lease is lost.
 

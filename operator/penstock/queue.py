@@ -31,7 +31,7 @@ class WorkQueue(Generic[K]):
         self._workers = workers
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._waiting: set[K] = set()  # in line
-        self._busy: set[K] = set()  # being worked on
+        self._busy: dict[K, float] = {}  # being worked on, and since when by the loop's clock
         self._again: set[K] = set()  # added while busy
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
@@ -68,13 +68,21 @@ class WorkQueue(Generic[K]):
             for _ in range(self._workers):
                 group.create_task(self._worker())
 
+    def overdue(self, seconds: float) -> str:
+        """In words, the pass that has taken longest, when that is longer than so many seconds; else empty."""
+        if not self._busy:
+            return ""
+        key, since = min(self._busy.items(), key=lambda item: item[1])
+        took = asyncio.get_running_loop().time() - since
+        return f"{key} has been worked on for {took:.0f} s" if took > seconds else ""
+
     async def _worker(self) -> None:
         while True:
             key = await self._ready.get()
             self._waiting.discard(key)
-            self._busy.add(key)
+            self._busy[key] = asyncio.get_running_loop().time()
             pause = await self._pass(key)
-            self._busy.discard(key)
+            del self._busy[key]
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,8 +50,9 @@ class _Failed:
 class Reconciler:
     """Works on one key at a time; remembers nothing but what of an object has failed, and how often in a row."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, may_act: Callable[[], bool] = lambda: True) -> None:
         self._world = world
+        self._may_act = may_act
         self._failures: dict[tuple[JobKey, str], _Failed] = {}
 
     async def reconcile(self, key: JobKey) -> float | None:
@@ -70,8 +72,10 @@ class Reconciler:
             return (failed.again - observed.now).total_seconds()
         try:
             for effect in step.effects:
+                self._must_hold_the_lease()
                 log.info("%s: %s", key, effect.__class__.__name__)
                 await carry_out(self._world, observed, effect)
+            self._must_hold_the_lease()
             await write_status(self._world.kube, observed, step)
         except Stale:
             raise
@@ -85,3 +89,13 @@ class Reconciler:
         self._failures.pop((key, step.owner), None)
         await post(self._world.kube, observed, step.events)
         return None
+
+    def _must_hold_the_lease(self) -> None:
+        """The event loop may have stood still meanwhile: nobody has told that the lease was not renewed.
+
+        Raises:
+            Stale: another operator may act by now.
+        """
+        if not self._may_act():
+            msg = "the lease was not renewed in time: another operator may act by now"
+            raise Stale(msg)

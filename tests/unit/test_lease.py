@@ -203,3 +203,14 @@ async def test_a_call_that_takes_long_does_not_lengthen_the_lease(clock, verb: s
     with pytest.raises(LeaseLost, match="could not be renewed"):
         await mine.hold()
     assert clock[0] < 1000 + 10.5
+
+
+async def test_nothing_begins_after_two_thirds_of_its_time(clock) -> None:
+    """Whatever begins may last for the last third, and the loop that should have told may have stood still."""
+    held = lease(FakeKube())
+    assert not held.may_act()
+    await held.acquire()
+    clock[0] += 9.9
+    assert held.may_act()
+    clock[0] += 0.2
+    assert not held.may_act()

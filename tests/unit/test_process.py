@@ -20,7 +20,7 @@ from penstock.shell.watch import Add
 from tests.unit.builders import JOB, NAMESPACE
 from tests.unit.fakes import FakeKube, Manifest
 
-SETTINGS = Settings(identity="me", lease_seconds=1, workers=2)
+SETTINGS = Settings(identity="me", lease_seconds=1, workers=2, probe_port=0)
 LEASE = ("Lease", SETTINGS.namespace, LEASE_NAME)
 Watch = Callable[[], Awaitable[object]]
 
@@ -35,9 +35,14 @@ class Process:
         self.watch_ended = False
         self.watch: Watch = asyncio.Event().wait
         self.add: Add
+        self.store_is_idle = True
         monkeypatch.setattr(module, "Kube", lambda _: self.kube)
         monkeypatch.setattr(module, "load_configuration", _nothing)
         monkeypatch.setattr(module, "watch", self._watch)
+        monkeypatch.setattr(module.ObjectStore, "idle", self._idle)
+
+    async def _idle(self, _seconds: float) -> bool:
+        return self.store_is_idle
 
     async def _watch(self, add: Any, _settings: Settings, _stop: asyncio.Event) -> None:
         self.add = add
@@ -171,6 +176,16 @@ async def test_a_lease_that_cannot_be_given_up_is_no_error(process):
     assert process.kube.closed
 
 
+async def test_the_lease_is_not_given_up_while_something_is_still_asked_of_a_store(process):
+    """It may be a deletion, of what the next operator has just chosen to start from."""
+    process.store_is_idle = False
+    task = process.begin()
+    await process.watching.wait()
+    process.stop.set()
+    await task
+    assert (process.holder, process.kube.closed) == ("me", True)
+
+
 # ---------------------------------------------------------------- what is worked on
 
 
@@ -199,6 +214,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> Any:
             raise error
 
     monkeypatch.setattr(module, "run", run)
+    monkeypatch.setattr(module.os, "_exit", sys.exit)
     with pytest.raises(SystemExit) as ended:
         module.main()
     return ended.value.code

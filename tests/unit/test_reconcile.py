@@ -270,3 +270,11 @@ async def test_the_last_pass_of_a_deleted_job_fails_nowhere():
     await pass_of(world).reconcile(KEY)
     assert world.kube.of("StreamJob")[JOB]["metadata"]["finalizers"] == []
     assert not [call for call in world.kube.calls if call[0] == "status"]
+
+
+async def test_nothing_is_done_when_another_operator_may_act_by_now():
+    world = FakeWorld(manifest(job(finalizers=())))
+    given: Any = world
+    with pytest.raises(Stale, match="the lease was not renewed in time"):
+        await Reconciler(given, lambda: False).reconcile(KEY)
+    assert {verb for verb, _, _ in world.kube.calls} <= {"get", "find"}

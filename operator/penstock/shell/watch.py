@@ -118,6 +118,5 @@ async def watch(add: Add, settings: Settings, stop: asyncio.Event) -> None:
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
-        liveness_endpoint=f"http://0.0.0.0:{settings.probe_port}/healthz",
         stop_flag=stop,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -24,6 +24,8 @@ from penstock.store.layout import Place
 _T = TypeVar("_T")
 _THERE_IS_ONE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 """How a store says that it has not written what was to be written only in nobody's place."""
+_UNDER_WAY: set[Future[Any]] = set()
+"""Calls in threads that have not ended."""
 _BATCH = 1000
 _CHUNK = 1 << 16
 _JSON_LIMIT = 64 << 20
@@ -257,9 +259,23 @@ class ObjectStore:
                 continue
         return tuple(found)
 
+    @classmethod
+    async def idle(cls, seconds: float) -> bool:
+        """Let no call begin any more in this process, and wait for those that are under way; whether all have ended."""
+        cls._pool.shutdown(wait=False, cancel_futures=True)
+        left = list(_UNDER_WAY)
+        return not left or not (await asyncio.to_thread(wait, left, seconds)).not_done
+
     async def _call(self, what: str, work: Callable[[], _T]) -> _T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            future = self._pool.submit(work)
+        except RuntimeError as error:
+            raise RetryLater(f"{what}: this process ends") from error
+        _UNDER_WAY.add(future)
+        future.add_done_callback(_UNDER_WAY.discard)
+        try:
+            # A pass that is cancelled does not end the call in its thread.
+            return await asyncio.wrap_future(future)
         except ClientError as error:
             code = str(error.response["Error"].get("Code", ""))
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

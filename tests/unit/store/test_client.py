@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -95,3 +98,24 @@ async def test_what_is_made_only_where_nothing_is(codes, asked):
 async def test_making_it_may_be_refused_for_another_reason():
     with pytest.raises(RetryLater, match="InternalError"):
         await putting("InternalError")[0].create_json("team/mark.json", {})
+
+
+async def test_a_call_in_a_thread_outlasts_its_pass_and_is_waited_for(monkeypatch):
+    """LeaseLost came, the lease was given up, and a deletion went on in its thread."""
+    monkeypatch.setattr(ObjectStore, "_pool", ThreadPoolExecutor(1))
+    made, go = store(), threading.Event()
+
+    class Answers:
+        def delete_objects(self, **_: Any) -> dict[str, Any]:
+            go.wait()
+            return {"Deleted": deleted(*KEYS)}
+
+    made._s3 = Answers()
+    call = asyncio.create_task(made.delete(KEYS))
+    await asyncio.sleep(0.05)
+    call.cancel()
+    assert await ObjectStore.idle(0.05) is False
+    go.set()
+    assert await ObjectStore.idle(5) is True
+    with pytest.raises(RetryLater, match="this process ends"):
+        await made.delete(KEYS)
