@@ -40,6 +40,9 @@ _M = TypeVar("_M", bound=Model)
 _Store = tuple[StoreView, ObjectStore | Unknown | None]
 log = logging.getLogger(__name__)
 _VERIFY_SECONDS = 2.0
+_LOOK_SECONDS = 6.0
+_LIST_SECONDS = 60.0
+"""A job of many files has many pages."""
 
 
 async def observe(world: World, namespace: str, name: str, fresh_run: str) -> Observed:
@@ -203,12 +206,15 @@ def _log(stored: dict[str, Any], problems: tuple[Problem, ...]) -> None:
         log.warning("%s %s/%s: %s", stored.get("kind"), meta.get("namespace"), meta["name"], problem)
 
 
-async def _known(work: Awaitable[_T]) -> _T | Unknown:
-    """The answer, or Unknown when the other side has none."""
+async def _known(work: Awaitable[_T], seconds: float = _LOOK_SECONDS) -> _T | Unknown:
+    """The answer, or Unknown when the other side has none, or not in time: other jobs wait for this pass's end."""
     try:
-        return await work
+        async with asyncio.timeout(seconds):
+            return await work
     except PenstockError as error:
         return Unknown(str(error))
+    except TimeoutError:
+        return Unknown(f"no answer in {seconds:.0f} s")
 
 
 def _store_name(job: StreamJob | None, checkpoints: tuple[Checkpoint, ...]) -> str | None:
@@ -285,7 +291,7 @@ async def _listing(
 ) -> JobListing | Unknown | None:
     if not wanted.listing or client is None or isinstance(client, Unknown):
         return client if wanted.listing and isinstance(client, Unknown) else None
-    return await _known(store_view.list_job(client, namespace, job))
+    return await _known(store_view.list_job(client, namespace, job), _LIST_SECONDS)
 
 
 async def _targets(
@@ -295,7 +301,7 @@ async def _targets(
         view, client = others.get(checkpoint.status.store or "", of_job)
         if client is None or isinstance(client, Unknown):
             return client if client is not None else Unknown(view.problem)
-        return await _known(_target(client, checkpoint))
+        return await _known(_target(client, checkpoint), _LIST_SECONDS)
 
     asked = [checkpoint for checkpoint in checkpoints if checkpoint.metadata.name in wanted.targets]
     found = await asyncio.gather(*map(look, asked))
@@ -371,7 +377,7 @@ async def _job_result(
         return client
     meta = job.metadata
     directory = client.place.high_availability(meta.namespace, meta.name, meta.uid, wanted.job_result)
-    return await _known(store_view.job_result(client, directory, wanted.job_result))
+    return await _known(store_view.job_result(client, directory, wanted.job_result), _LIST_SECONDS)
 
 
 def _address(world: World, job: StreamJob, run: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from penstock.api import constants
 from penstock.api.store import CheckpointStore
 from penstock.errors import Refused, RetryLater
-from penstock.flink.answers import Completed, InProgress, Trigger
+from penstock.flink.answers import Completed, FlinkJob, InProgress, Trigger
 from penstock.flink.metadata import MAGIC
 from penstock.inventory import verifier
 from penstock.model import JobListing, Manager, Observed, TargetListing, Unknown
+from penstock.observe import main as module
 from penstock.observe import observe
 from penstock.store.layout import Place
 from penstock.verdict import Verification, Wish
@@ -213,6 +215,19 @@ async def test_the_checkpoints_of_a_job_that_is_gone_name_the_store():
     found = await look(FakeWorld(manifest(checkpoint(phase="Present", status=deleting())), store=held))
     assert found.store.place == PLACE
     assert isinstance(found.targets["before"], TargetListing)
+
+
+async def test_a_jobmanager_that_never_answers_takes_a_look_and_no_more(monkeypatch):
+    """It lies on a node that is gone: each call has its own time, and together they held a worker for as long."""
+    monkeypatch.setattr(module, "_known", partial(module._known, seconds=0.05))
+
+    class Silent(FakeFlink):
+        async def job(self, base: str, run: str) -> FlinkJob | None:
+            await asyncio.Event().wait()
+            return await super().job(base, run)
+
+    found = await look(FakeWorld(*RUNNING, flink=Silent()))
+    assert found.flink == Unknown("no answer in 0 s")
 
 
 async def test_each_checkpoint_is_looked_for_in_its_own_store():
