@@ -104,8 +104,11 @@ async def delete_high_availability(world: World, observed: Observed, effect: Del
     selector = names.high_availability_selector(meta.name, effect.run)
     for item in await world.kube.find(resources.CONFIG_MAPS, meta.namespace, labels=selector):
         await world.kube.delete(resources.CONFIG_MAPS, meta.namespace, item["metadata"]["name"])
+    if observed.store.store is None and not meta.terminating:
+        # It may be made again, and nobody would look for these keys then.
+        raise RetryLater(f"what the run has left in the store stays until it is there again: {observed.store.problem}")
     if observed.store.store is None or belongs_to_another(observed.store.store):
-        return  # the store is gone; its leftovers are the administrator's
+        return  # the store is gone, or another's; its leftovers are the administrator's
     client = await world.object_store(observed.store.store)
     directory = client.place.high_availability(meta.namespace, meta.name, meta.uid, effect.run)
     await client.delete([item.key for item in await client.list(directory)])

@@ -172,6 +172,7 @@ def deleted(draft: Draft, checkpoint: Checkpoint) -> None:
             draft.say("Normal", "Retained", f"its data stays at {status.location}", checkpoint)
         draft.act(SetFinalizer("Checkpoint", name, present=False), name)
         return
+    draft.condition(checkpoint, constants.READY, "False", "Deleted", "")
     way_out = "to let go of the object and leave the data, write spec.deletionPolicy: Retain"
     owner = claimed_by(draft.observed, checkpoint)
     if owner or draft.observed.kinds_unknown:

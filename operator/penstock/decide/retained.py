@@ -60,7 +60,8 @@ def sweep(draft: Draft, run: Run) -> bool:
         return True
     listing = draft.observed.listing
     if not isinstance(listing, JobListing):
-        draft.waiting = "what the run has left in the store is not known yet"
+        why = draft.observed.store.problem or (listing.reason if listing is not None else "it is looked at next")
+        draft.waiting = f"what the run has left in the store is not known yet: {why}"
         draft.wake(5)
         return False
     for state in listing.states:

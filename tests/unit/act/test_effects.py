@@ -37,7 +37,7 @@ from penstock.model import (
 )
 from penstock.observe.kubernetes import revisions_of
 from tests.unit.build.test_golden import context
-from tests.unit.builders import JOB, NAMESPACE, OLD_RUN, RUN, checkpoint, job, savepoint, uid
+from tests.unit.builders import JOB, NAMESPACE, NOW, OLD_RUN, RUN, checkpoint, job, savepoint, uid
 from tests.unit.world import FakeWorld, manifest, seen
 
 SPEC = job().spec
@@ -154,8 +154,12 @@ async def test_flinks_config_maps_of_one_run():
 
 
 async def test_flinks_config_maps_go_also_when_the_store_is_gone():
+    """And the job goes without the store; one that stays is not done before its keys are gone, too."""
     world, _ = with_job()
-    await carry_out(world, seen(job=job(), store=StoreView(problem="gone")), DeleteHighAvailability(RUN))
+    gone = StoreView(problem="there is no CheckpointStore main")
+    with pytest.raises(RetryLater, match="stays until it is there again: there is no CheckpointStore main"):
+        await carry_out(world, seen(job=job(), store=gone), DeleteHighAvailability(RUN))
+    await carry_out(world, seen(job=job(deleted=NOW), store=gone), DeleteHighAvailability(RUN))
     assert world.store.calls == []
 
 

@@ -426,3 +426,11 @@ def test_what_lies_in_another_store_is_not_of_this_jobs_retention():
     assert marked == {"o1"}
     told = {each.type: each.message for each in found.checkpoints["e1"].conditions}["Ready"]
     assert told == "it lies in CheckpointStore old, and the job's is main: the job's retention leaves it alone"
+
+
+def test_one_that_is_being_deleted_is_not_ready_whatever_holds_it_up():
+    """Seen: Ready True beside Stalled True."""
+    away = {"targets": {"before": Unknown("time-out")}}
+    of = checkpoint(phase="Present", deleted=NOW, status=deleting())
+    found = moves(observed(job(live()), checkpoints=(of,), **away))
+    assert (found.condition("Ready", "before").status, found.condition("Stalled", "before").status) == ("False", "True")
