@@ -149,6 +149,6 @@ def remember(draft: Draft, why: str) -> None:
 def taken_back(draft: Draft, fallback: Fallback) -> RolledBack:
     """What is remembered of a change that is being taken back."""
     failed, text = draft.status.job_version, fallback.started_from.text
-    why = fallback.why or "it did not become healthy"
+    why = fallback.why.rstrip(".") or "it did not become healthy"
     message = f"version {failed}: {why}. Back on version {fallback.job_version}, from {text}"
     return RolledBack(job_version=failed, spec_hash=draft.status.applied_spec_hash, time=draft.now, message=message)

@@ -317,7 +317,7 @@ def _of_program(record: Preflight, subject: Subject) -> Iterator[PreflightCheck 
 
 def _program_fails(said: ProgramAnswer) -> str:
     return (
-        f"the program was tried without being executed, and fails: {said.failure}. Mend it, or, to stop the job for it "
+        f"the program was tried without being executed, and fails: {said.failure.rstrip('.')}. Mend it, or, to stop the job for it "
         "all the same, write spec.startFrom.override: [ProgramFails]"
     )
 
