@@ -316,9 +316,10 @@ def _of_program(record: Preflight, subject: Subject) -> Iterator[PreflightCheck 
 
 
 def _program_fails(said: ProgramAnswer) -> str:
+    why = said.failure.rstrip(".")
     return (
-        f"the program was tried without being executed, and fails: {said.failure.rstrip('.')}. Mend it, or, to stop the job for it "
-        "all the same, write spec.startFrom.override: [ProgramFails]"
+        f"the program was tried without being executed, and fails: {why}. Mend it, or, to stop the job for it all the "
+        "same, write spec.startFrom.override: [ProgramFails]"
     )
 
 
