@@ -2,8 +2,10 @@
 
 A run may be started from its restore path exactly once. After that only Flink's HA metadata says where it is; without
 it, a JobManager would begin again at the restore path and the state since then would be lost. The permit is a
-ConfigMap that the operator makes once for a run; deleting it is what allows the first start, and the API server lets
-only one pod succeed. Only the standard library is used: this must be quick, and works while the operator is down.
+ConfigMap that the operator makes once for a run; writing the pod's uid into it is what allows the first start, and the
+API server lets only one pod succeed. It stays, used: a request to make it that comes late, from an operator that has
+lost its lease, then finds it there. Only the standard library is used: this must be quick, and works while the operator
+is down.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from typing import Any
 REFUSED = 75
 """Exit code that the Job's podFailurePolicy turns into a failed Job: the operator starts a new run then."""
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+USED = "used"
+"""The key of a permit's data under which the uid of the pod stands that was the first; the operator reads it, too."""
 _NOT_FOUND = 404
 _ATTEMPTS = 30
 
@@ -34,17 +38,23 @@ class Api:
         self._token = token
         self._context = ssl.create_default_context(cafile=ca_file)
 
-    def delete(self, name: str) -> bool:
-        """Delete a ConfigMap; False when there is none."""
-        return self._call("DELETE", f"{self._root}/{name}") is not None
+    def get(self, name: str) -> dict[str, Any] | None:
+        """A ConfigMap; None when there is none."""
+        return self._call("GET", f"{self._root}/{name}")
+
+    def replace(self, config_map: dict[str, Any]) -> bool:
+        """Write a ConfigMap that was read; False when it is gone. An error when somebody has changed it meanwhile."""
+        return self._call("PUT", f"{self._root}/{config_map['metadata']['name']}", config_map) is not None
 
     def find(self, labels: str) -> list[dict[str, Any]]:
         """ConfigMaps by label selector."""
         answer = self._call("GET", f"{self._root}?labelSelector={urllib.parse.quote(labels)}")
         return list((answer or {}).get("items", []))
 
-    def _call(self, method: str, url: str) -> dict[str, Any] | None:
-        request = urllib.request.Request(url, method=method, headers={"Authorization": f"Bearer {self._token}"})  # noqa: S310
+    def _call(self, method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=10, context=self._context) as answer:  # noqa: S310
                 return dict(json.load(answer))
@@ -65,9 +75,20 @@ def high_availability_is_whole(config_maps: list[dict[str, Any]], run: str) -> b
     return plan and pointers
 
 
-def decide(api: Api, permit: str, selector: str, run: str) -> tuple[int, str]:
+def use(api: Api, permit: str, pod: str) -> bool:
+    """Use the permit up; whether this pod is the one that has. That it already was says a repeated request, too."""
+    found = api.get(permit)
+    if found is None:
+        return False
+    by = (found.get("data") or {}).get(USED)
+    if by is not None:
+        return bool(by == pod)
+    return api.replace(found | {"data": (found.get("data") or {}) | {USED: pod}})
+
+
+def decide(api: Api, permit: str, selector: str, run: str, pod: str) -> tuple[int, str]:
     """The exit code and a sentence for the pod's log."""
-    if api.delete(permit):
+    if use(api, permit, pod):
         return 0, f"first start of run {run}: permit {permit} used up"
     found = api.find(selector)
     if high_availability_is_whole(found, run):
@@ -81,13 +102,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--permit", required=True, help="name of the ConfigMap that allows the first start")
     parser.add_argument("--selector", required=True, help="label selector of the run's HA ConfigMaps")
     parser.add_argument("--run", required=True, help="the run's id, Flink's job id")
+    parser.add_argument("--pod", required=True, help="uid of the pod in which this runs")
     given = parser.parse_args(arguments)
     namespace = (_ACCOUNT / "namespace").read_text().strip()
     token = (_ACCOUNT / "token").read_text().strip()
     api = Api("kubernetes.default.svc", namespace, token, str(_ACCOUNT / "ca.crt"))
     for attempt in range(_ATTEMPTS):
         try:
-            code, message = decide(api, given.permit, given.selector, given.run)
+            code, message = decide(api, given.permit, given.selector, given.run, given.pod)
         except OSError as error:  # includes HTTP errors and time-outs: nobody knows, so nothing starts
             sys.stdout.write(f"the API server does not answer ({error}), attempt {attempt + 1}\n")
             sys.stdout.flush()

@@ -131,7 +131,7 @@ class World:
         run = owner["metadata"]["labels"]["penstock.dev/run"]
         stem = owner["metadata"]["name"].removesuffix("-jobmanager")
         earlier = [job for job in self.flink.started if job.run == run]
-        first = await self._api.delete(resources.CONFIG_MAPS, self._namespace, f"{stem}-permit")
+        first = await self._use_permit(f"{stem}-permit")
         if not (first or await self._goes_on(stem, run)):
             condition = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "guard: 75"}
             condition |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "lastProbeTime": "2026-01-01T00:00:00Z"}
@@ -158,6 +158,15 @@ class World:
         await self.flink.start(f"{stem}-jobmanager.{self._namespace}.svc", job)
         if first:
             await self._write_high_availability(job)
+        return True
+
+    async def _use_permit(self, name: str) -> bool:
+        """As `penstock.guard` does it."""
+        found = await self._api.get(resources.CONFIG_MAPS, self._namespace, name)
+        if found is None or guard.USED in (found.get("data") or {}):
+            return False
+        patch = {"data": {guard.USED: "pod"}}
+        await self._api.patch(resources.CONFIG_MAPS, self._namespace, name, patch)
         return True
 
     async def _goes_on(self, stem: str, run: str) -> bool:

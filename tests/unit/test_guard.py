@@ -50,35 +50,54 @@ class FakeApi(Api):
     """The ConfigMaps as a dict; `fails` answers are errors first."""
 
     def __init__(self, config_maps: list[dict[str, Any]], *, permit: bool, fails: int = 0) -> None:
-        self.found, self.permit, self.fails = config_maps, permit, fails
+        self.found, self.fails, self.lost = config_maps, fails, False
+        data = {"metadata": {"name": "flights-aaaaaaaa-permit", "resourceVersion": "3"}, "data": {"run": RUN}}
+        self.made = data if permit else None
 
-    def delete(self, name: str) -> bool:
+    def get(self, name: str) -> dict[str, Any] | None:
         if self.fails:
             self.fails -= 1
             raise urllib.error.URLError("no answer")
         assert name == "flights-aaaaaaaa-permit"
-        had, self.permit = self.permit, False
-        return had
+        return self.made
+
+    def replace(self, config_map: dict[str, Any]) -> bool:
+        if self.lost:
+            self.lost, self.made = False, config_map
+            raise urllib.error.URLError("the answer was lost")
+        self.made = config_map
+        return True
 
     def find(self, labels: str) -> list[dict[str, Any]]:
         assert labels == "app=flights-aaaaaaaa"
         return self.found
 
 
-def ask(api: Api) -> int:
-    return decide(api, "flights-aaaaaaaa-permit", "app=flights-aaaaaaaa", RUN)[0]
+def ask(api: Api, pod: str = "pod-1") -> int:
+    return decide(api, "flights-aaaaaaaa-permit", "app=flights-aaaaaaaa", RUN, pod)[0]
 
 
 def test_the_permit_allows_one_start():
     api = FakeApi([], permit=True)
-    assert [ask(api), ask(api), ask(api)] == [0, REFUSED, REFUSED]
+    assert [ask(api, f"pod-{number}") for number in range(3)] == [0, REFUSED, REFUSED]
+    assert api.made["data"] == {"run": RUN, "used": "pod-0"}
+    assert api.made["metadata"]["resourceVersion"] == "3"  # of two that have read it one succeeds
+
+
+def test_whose_answer_was_lost_knows_that_it_was_the_first():
+    """A permit that was deleted was gone then, and the start with it."""
+    api = FakeApi([], permit=True)
+    api.lost = True
+    with pytest.raises(OSError, match="lost"):
+        ask(api, "pod-1")
+    assert [ask(api, "pod-2"), ask(api, "pod-1")] == [REFUSED, 0]
 
 
 def test_after_that_only_whole_metadata_allow_a_start():
     api = FakeApi([PLAN, POINTERS], permit=True)
-    assert [ask(api), ask(api)] == [0, 0]
+    assert [ask(api, "pod-1"), ask(api, "pod-2")] == [0, 0]
     api.found = [PLAN]
-    assert ask(api) == REFUSED
+    assert ask(api, "pod-3") == REFUSED
 
 
 @pytest.fixture
@@ -92,7 +111,16 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return pauses
 
 
-ARGUMENTS = ["--permit", "flights-aaaaaaaa-permit", "--selector", "app=flights-aaaaaaaa", "--run", RUN]
+ARGUMENTS = [
+    "--permit",
+    "flights-aaaaaaaa-permit",
+    "--selector",
+    "app=flights-aaaaaaaa",
+    "--run",
+    RUN,
+    "--pod",
+    "pod-1",
+]
 
 
 def test_an_api_that_does_not_answer_is_asked_again(account, monkeypatch):
@@ -116,7 +144,7 @@ def test_a_refusal_has_the_exit_code_that_ends_the_job(account, monkeypatch, cap
     assert account == []
 
 
-@pytest.mark.parametrize(("code", "had"), [(404, False), (403, None), (500, None)])
+@pytest.mark.parametrize(("code", "had"), [(404, False), (403, None), (409, None), (500, None)])
 def test_only_a_missing_permit_is_no_permit(monkeypatch, code, had):
     """403 and 500 are not 'there is none': the guard must not take them for an answer."""
 
@@ -128,9 +156,9 @@ def test_only_a_missing_permit_is_no_permit(monkeypatch, code, had):
     api = Api("host", "flights", "token", "ca")
     if had is None:
         with pytest.raises(OSError, match="no"):
-            api.delete("permit")
+            api.get("permit")
     else:
-        assert api.delete("permit") is had
+        assert api.get("permit") is None
 
 
 def test_the_permit_is_asked_for_where_it_is(monkeypatch):
@@ -144,7 +172,12 @@ def test_the_permit_is_asked_for_where_it_is(monkeypatch):
     monkeypatch.setattr(guard.ssl, "create_default_context", lambda **_: None)
     monkeypatch.setattr(guard.urllib.request, "urlopen", answer)
     api = Api("host", "flights", "token", "ca")
-    assert api.delete("permit")
+    assert api.get("permit")
+    assert api.replace({"metadata": {"name": "permit"}})
     assert api.find("app=x,type=y") == [{"a": 1}]
     root = "https://host/api/v1/namespaces/flights/configmaps"
-    assert asked == [("DELETE", f"{root}/permit"), ("GET", f"{root}?labelSelector=app%3Dx%2Ctype%3Dy")]
+    assert asked == [
+        ("GET", f"{root}/permit"),
+        ("PUT", f"{root}/permit"),
+        ("GET", f"{root}?labelSelector=app%3Dx%2Ctype%3Dy"),
+    ]

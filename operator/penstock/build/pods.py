@@ -94,7 +94,10 @@ def guard_container(context: RunContext) -> Manifest:
             names.high_availability_selector(context.name, context.run),
             "--run",
             context.run,
+            "--pod",
+            "$(POD_UID)",
         ],
+        "env": [{"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}],
         "resources": dict(SMALL),
         "securityContext": dict(RESTRICTED),
     }

@@ -22,6 +22,7 @@ from penstock.build.context import (
     JOB_MANAGER,
     PREFLIGHT,
 )
+from penstock.guard import USED
 from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.model import Manager, ProgramPod, Revision, RunObjects
@@ -169,7 +170,7 @@ def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple
         waits=state is Manager.ACTIVE and _waits(manager, pods),
         crash=_crash(pods),
         missing=tuple(f"{kind}/{name}" for kind, name in sorted(wanted - present)),
-        permit=("ConfigMap", names.permit(job, run)) in present,
+        permit=any(_is_unused(item, names.permit(job, run)) for item in kinds["ConfigMap"]),
         drifted=_drifted(kinds["Deployment"]),
         creating=any(_is_creating(pod) for pod in pods),
         pods=sum(not _has_ended(pod) for pod in pods),
@@ -182,6 +183,10 @@ def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple
         spec_hash=annotations.get(ANNOTATION_HASH, ""),
         started_from=annotations.get(ANNOTATION_STARTED_FROM, ""),
     )
+
+
+def _is_unused(item: Manifest, permit: str) -> bool:
+    return item["metadata"]["name"] == permit and USED not in (item.get("data") or {})
 
 
 def _manager(job: Manifest | None) -> tuple[Manager, str]:

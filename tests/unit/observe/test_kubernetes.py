@@ -63,6 +63,14 @@ async def test_nothing():
     assert await runs_of(kube, context().meta) == ()
 
 
+async def test_a_permit_that_was_used_is_none_any_more():
+    used = build.permit(context())
+    used["data"]["used"] = "flights-aaaaaaaa-jobmanager-x"
+    kube: Any = FakeKube(used)
+    (found,) = await runs_of(kube, context().meta)
+    assert (found.permit, found.objects) == (False, 1)
+
+
 async def test_a_permit_alone_is_something():
     kube: Any = FakeKube(build.permit(context()))
     (found,) = await runs_of(kube, context().meta)
