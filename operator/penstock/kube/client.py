@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -30,6 +31,9 @@ _GONE = 410
 _TOO_MANY = 429
 _SERVER_ERROR = 500
 _PAGE = 500
+_APPLY = "application/apply-patch+yaml; charset=utf-8"
+"""With its charset: without it the library writes the body as JSON, whose escapes not all are YAML's."""
+_ESCAPE = re.compile(r"\\(?:u(?P<high>d[89ab]..)\\u(?P<low>d[c-f]..)|.)")
 
 
 async def load_configuration() -> aio.Configuration:
@@ -116,7 +120,7 @@ class Kube:
         resource = resource_of(manifest)
         path = resource.path(manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
         query = [("fieldManager", self._manager), ("force", "true")]
-        return await self._written("PATCH", path, manifest, query, "application/apply-patch+yaml")
+        return await self._written("PATCH", path, _as_yaml(manifest), query, _APPLY)
 
     async def create(self, manifest: Manifest) -> Manifest | None:
         """Create; None when an object of that name is there already."""
@@ -160,7 +164,7 @@ class Kube:
         self,
         method: str,
         path: str,
-        body: Manifest,
+        body: Manifest | str,
         query: list[tuple[str, str]],
         content_type: str = "application/json",
     ) -> Manifest:
@@ -174,7 +178,7 @@ class Kube:
         self,
         method: str,
         path: str,
-        body: Manifest | None = None,
+        body: Manifest | str | None = None,
         *,
         query: list[tuple[str, str]] | None = None,
         content_type: str = "application/json",
@@ -200,6 +204,18 @@ class Kube:
         except (ValueError, TypeError) as error:
             msg = f"{method} {path}: {answer.status} with a body that is not a JSON object"
             raise RetryLater(msg) from error
+
+
+def _as_yaml(manifest: Manifest) -> str:
+    """JSON is YAML, but for the pairs of escapes that it writes for what lies beyond the first plane (an emoji)."""
+
+    def one(found: re.Match[str]) -> str:
+        high, low = found["high"], found["low"]
+        if high is None:
+            return found.group()
+        return f"\\U{0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00:08x}"
+
+    return _ESCAPE.sub(one, json.dumps(manifest))
 
 
 def _error(method: str, path: str, status: int, text: bytes) -> Exception:

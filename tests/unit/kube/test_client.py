@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client as aio
@@ -29,8 +31,10 @@ class Api:
         self.kube: Kube
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json() if request.can_read_body else None
-        self.asked.append((request.method, request.path_qs, body, request.headers.get("Content-Type", "")))
+        kind = request.headers.get("Content-Type", "")
+        text = await request.text() if request.can_read_body else "null"
+        body = yaml.safe_load(text) if "yaml" in kind else json.loads(text)
+        self.asked.append((request.method, request.path_qs, body, kind))
         status, content = self.answers.pop(0) if self.answers else (200, {})
         if isinstance(content, str):
             return web.Response(status=status, text=content)
@@ -88,7 +92,7 @@ async def test_a_server_side_apply(api):
     await api.kube.apply(JOB)
     method, path, body, kind = api.asked[0]
     assert (method, path) == ("PATCH", f"{PATH}/a?fieldManager=penstock&force=true")
-    assert (body, kind) == (JOB, "application/apply-patch+yaml")
+    assert (body, kind) == (JOB, "application/apply-patch+yaml; charset=utf-8")
 
 
 async def test_what_is_there_already_is_no_error_for_a_create(api):
@@ -205,3 +209,16 @@ def test_a_manifest_names_its_resource(resource):
 def test_a_kind_that_is_not_listed_is_not_touched():
     with pytest.raises(KeyError):
         resource_of({"apiVersion": "v1", "kind": "Node"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["plain", "größe 名称", "🙂 it's 🏴", "\\ud83d\\ude42", "\\\\🙂", "\u2028\x01\x7f\ufeff\x85", '"\\n\n\t'],
+    ids=ascii,
+)
+async def test_what_is_applied_is_yaml_whatever_stands_in_it(api, text):
+    """Seen: an emoji in a comment of a script, and no object of the run could be made, ever."""
+    await api.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {text: text}})
+    (_, _, body, kind) = api.asked[0]
+    assert kind.startswith("application/apply-patch+yaml")
+    assert body["data"] == {text: text}
