@@ -23,6 +23,7 @@ from tests.unit.builders import (
     run_objects,
     savepoint,
     stats,
+    stop_intent,
     stored,
 )
 from tests.unit.decide.moves import Moves, moves
@@ -159,3 +160,15 @@ def test_without_a_status_the_store_says_whether_a_stop_was_the_last_thing(said_
 def test_the_stop_of_another_run_is_no_evidence():
     taken = checkpoint("flights-stop", 1, "Present", source="Stop", origin={"run": OLD_RUN})
     assert running(flink=flink("FINISHED"), checkpoints=(taken,)).intent == "Teardown FINISHED"
+
+
+def test_a_stop_that_ends_in_a_failure_is_a_stop_all_the_same():
+    """A restart strategy with few attempts, and a store that is away: the wish was "Stopped", and it holds."""
+    status = live(intent=stop_intent())
+    failed = moves(observed(job(status, state="Stopped"), flink=flink("FAILED", failure="attempts used up")))
+    assert failed.intent == "Teardown FAILED"
+    found = moves(observed(job(ended("FAILED"), state="Stopped"), runs=(), flink=None))
+    assert (found.status.run.end_state, found.status.state, found.stalled) == ("STOPPED", "Stopped", "")
+    again = job(ended("FAILED", run={"end_state": "STOPPED"}))
+    found = moves(observed(again, runs=(), flink=None, listing=listing(stored(retained(7), 7))))
+    assert (found.intent, found.status.intent.started_from.location) == ("Start", retained(7))
