@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.timeout(500)]
 
 NAME, BATCH = "promised", "batch"
 # What scripts of tutorials have, too: Flink's parser and ours must see the same statements.
-ENDLESS = f"-- größe; 名称 🙂 it's\r\n/* ; 'x */;;{PLAIN}"
+ENDLESS = f"-- größe; 名称 🙂 it's\r\n/* ; 'x */{PLAIN}"
 FOUR = {"pipeline.max-parallelism": "4"}
 ANYTHING: dict[str, Any] = {"latest": {}, "override": ["ProgramFails"]}
 NUMBERS = "CREATE TEMPORARY TABLE numbers"
