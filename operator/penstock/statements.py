@@ -35,18 +35,20 @@ class Statement:
     """Where it begins in the script."""
     line: int
     """The line on which it does, from 1 on."""
+    after: int
+    """Where the one before it ends, behind its semicolon; 0: it is the first."""
 
 
 def statements(script: str) -> Iterator[Statement]:
     """All of them, in order. Semicolons within texts, names and comments end none."""
     parts: list[str] = []
-    begin = -1
+    begin, after = -1, 0
     for found in _TOKEN.finditer(script):
         piece = found.group()
         if piece == ";":
             if begin >= 0:
-                yield _made(script, parts, begin)
-            parts, begin = [], -1
+                yield _made(script, parts, begin, after)
+            parts, begin, after = [], -1, found.end()
         elif piece.startswith(("--", "/*")):
             parts.append(" ")
         else:
@@ -54,11 +56,11 @@ def statements(script: str) -> Iterator[Statement]:
                 begin = found.start() + len(piece) - len(piece.lstrip())
             parts.append(piece)
     if begin >= 0:
-        yield _made(script, parts, begin)
+        yield _made(script, parts, begin, after)
 
 
-def _made(script: str, parts: list[str], begin: int) -> Statement:
-    return Statement(" ".join("".join(parts).split()), begin, script.count("\n", 0, begin) + 1)
+def _made(script: str, parts: list[str], begin: int, after: int) -> Statement:
+    return Statement(" ".join("".join(parts).split()), begin, script.count("\n", 0, begin) + 1, after)
 
 
 def changes_outside(script: str) -> Statement | None:

@@ -28,6 +28,7 @@ def test_the_statements_of_a_script(script, texts):
     found = list(statements(script))
     assert [each.text for each in found] == texts
     assert all(script[each.offset :].startswith(each.text.split()[0]) for each in found)
+    assert all(each.after == 0 or script[each.after - 1] == ";" for each in found)
 
 
 def test_the_line_of_a_statement():

@@ -24,6 +24,8 @@ _IMAGE_PATH = f"/app/java/{_JAR}"
 """Where it lies in the operator's image."""
 _FOLDER = "/opt/penstock-java"
 _ANSWER = "/dev/termination-log"
+_NOTHING = "SHOW TABLES;"
+"""A script that does nothing: Flink takes no empty one."""
 _SECONDS = 180
 """How long it may take, from being made: an image may have to be pulled first."""
 # Flink's own scripts find the class path and Java's options, by the name that bash gives to this. Its standard output
@@ -55,7 +57,9 @@ def tried(context: RunContext) -> RunContext:
     outside = changes_outside(sql.script) if sql is not None else None
     if sql is None or outside is None:
         return context
-    job = context.spec.job.model_copy(update={"sql": sql.model_copy(update={"script": sql.script[: outside.offset]})})
+    # Up to the semicolon: of comments alone Flink's parser says that a statement is missing.
+    script = sql.script[: outside.after] or _NOTHING
+    job = context.spec.job.model_copy(update={"sql": sql.model_copy(update={"script": script})})
     return replace(context, spec=context.spec.model_copy(update={"job": job}))
 
 

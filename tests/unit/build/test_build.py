@@ -405,10 +405,16 @@ def test_state_is_given_up_only_when_the_run_was_started_so(spec, allowed):
         assert told.index("--allowNonRestoredState") < told.index("--job-id"), "what follows the class is the program's"
 
 
-def test_the_trial_is_given_nothing_that_changes_a_catalog_which_outlives_the_job():
-    first = "CREATE CATALOG lake WITH ('type'='iceberg');\n"
-    script = first + "DROP TABLE lake.db.t;\nINSERT INTO lake.db.t SELECT 1;"
+@pytest.mark.parametrize(
+    ("first", "tried_is"),
+    [
+        ("CREATE CATALOG lake WITH ('type'='iceberg');", "CREATE CATALOG lake WITH ('type'='iceberg');"),
+        ("-- nothing but a comment\n", "SHOW TABLES;"),
+    ],
+)
+def test_the_trial_is_given_nothing_that_changes_a_catalog_which_outlives_the_job(first, tried_is):
+    script = first + "\n-- anew\nDROP TABLE lake.db.t;\nINSERT INTO lake.db.t SELECT 1;"
     tried = context({"job": {"sql": {"script": script}}}, preflight=True)
     secrets = [each for each in preflight.objects(tried, ()) if each["kind"] == "Secret"]
-    assert [each["stringData"]["job.sql"] for each in secrets] == [first]
+    assert [each["stringData"]["job.sql"] for each in secrets] == [tried_is]
     assert build.secret(tried)["stringData"]["job.sql"] == script
