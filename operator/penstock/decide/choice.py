@@ -31,7 +31,7 @@ def is_due(job: StreamJob) -> bool:
 def wish(job: StreamJob) -> StartFrom:
     """`startFrom` the first time and when it or restartToken has changed; else what the stop asked for, else latest."""
     last = job.status.run
-    if job.status.applied is None or wants_restart(job):
+    if (job.status.applied is None or wants_restart(job)) and not health.goes_on(job):
         return job.spec.start_from
     if last is not None and last.next_start_from:
         return StartFrom.model_validate(last.next_start_from)

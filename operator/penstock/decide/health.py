@@ -15,7 +15,7 @@ from penstock.api.streamjob_status import EndState, Fallback, RolledBack, Run, S
 from penstock.decide import protection, stop
 from penstock.decide.change import spec_hash
 from penstock.decide.draft import Draft
-from penstock.decide.needs import wants_restart
+from penstock.decide.needs import to_apply, wants_restart
 from penstock.flink.answers import FlinkJob
 from penstock.model import RunObjects, Unknown
 
@@ -28,9 +28,21 @@ def is_held(job: StreamJob) -> bool:
     return refused is not None and refused.spec_hash == spec_hash(job.spec) and not wants_restart(job)
 
 
+def goes_on(job: StreamJob) -> bool:
+    """Whether what ran before is to run again though the spec asks for more: that was tried while it ran, and refused.
+
+    A node that is lost must not put a change in its place that cannot work. Who stops the job and starts it again asks
+    for what the spec says: that is refused in the same words then (see `preflight.is_refused`).
+    """
+    refused, last = job.status.refused, job.status.run
+    if refused is None or last is None or last.ended_at is None or last.stop_reason == StopReason.STOP:
+        return False
+    return (refused.spec_hash, refused.asked) == (spec_hash(job.spec), to_apply(job))
+
+
 def wanted_hash(job: StreamJob) -> str:
-    """Hash of the spec that is to run: the one as it is, or the one before a change that was taken back."""
-    return job.status.applied_spec_hash if is_held(job) else spec_hash(job.spec)
+    """Hash of the spec that is to run: the one as it is, or the one before a change that was refused or taken back."""
+    return job.status.applied_spec_hash if is_held(job) or goes_on(job) else spec_hash(job.spec)
 
 
 def guards(draft: Draft) -> bool:

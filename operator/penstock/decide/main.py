@@ -194,7 +194,7 @@ def _begin(draft: Draft) -> None:
     if back is None and draft.hindrance and not _has_run_so(draft):
         draft.stalled("InvalidSpec", draft.hindrance)
         return
-    if back is None and preflight.is_refused(draft):
+    if back is None and not health.goes_on(draft.job) and preflight.is_refused(draft):
         return
     if draft.observed.store.problem:
         draft.stalled("StoreNotUsable", f"spec.checkpoints.store: {draft.observed.store.problem}", retry_seconds=5)

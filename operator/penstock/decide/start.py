@@ -75,7 +75,7 @@ def begin(draft: Draft, wish: StartFrom) -> None:
             job_version=version,
             spec_hash=digest,
             started_from=chosen,
-            applied=to_apply(draft.job),
+            applied=None if health.goes_on(draft.job) else to_apply(draft.job),
             fallback=fallback,
             rolled_back=draft.status.rolled_back if health.is_held(draft.job) else None,
             recorded_at=draft.now,

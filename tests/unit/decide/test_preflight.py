@@ -12,6 +12,7 @@ from penstock.api import constants
 from penstock.api.preflight import CheckResult, Preflight
 from penstock.api.streamjob_status import LastError
 from penstock.decide import preflight
+from penstock.decide.change import spec_hash
 from penstock.model import Observed, ProgramPod
 from penstock.verdict import Verification, Verified
 from tests.unit.builders import (
@@ -211,7 +212,7 @@ def test_each_refusal_can_be_overridden_alone(override: str, answer: str, check:
 def stopped_meanwhile(spec: dict[str, Any]) -> Moves:
     """What was refused is there still when the job has been stopped and is to run again."""
     refused = answered(seen(UPGRADE), FAILED).status
-    status = dict(refused) | {"run": ended("STOPPED")["run"], "intent": None}
+    status = dict(refused) | {"run": ended("STOPPED", run={"stop_reason": "Stop"})["run"], "intent": None}
     return moves(seen(spec, status, runs=(), flink=None))
 
 
@@ -257,6 +258,22 @@ def test_what_changes_a_catalog_is_not_tried_and_not_refused(answer: str, intent
         assert "tried up to line 2 only: DROP TABLE IF EXISTS lake.db.t would have been carried out" in told
     else:
         assert found.stalled == "ProgramFails"  # it failed before that line
+
+
+@pytest.mark.parametrize("wish", [{}, RESTORE], ids=["a new version", "and a start from a Checkpoint"])
+def test_a_run_that_is_lost_goes_on_as_it_was_while_the_spec_asks_for_what_was_refused(wish: dict[str, Any]):
+    """A node that goes must not be what brings a change in that cannot work; nor is the wish forgotten."""
+    spec = UPGRADE | wish
+    refused = answered(seen(spec), FAILED).status
+    lost = dict(refused) | {"run": ended("LOST", run={"stop_reason": "Recover"})["run"], "intent": None}
+    of = seen(spec, lost, runs=(), flink=None, listing=listing(stored(savepoint(1)), stored(retained(7), 7)))
+    found = moves(of)
+    intent = found.status.intent
+    assert (found.intent, intent.job_version, intent.spec_hash) == ("Start", 1, spec_hash(job().spec))
+    assert (intent.started_from.location, intent.applied) == (retained(7), None)
+    goes = moves(told(of, found))
+    assert goes.kinds == ["RecordRevision", "GrantPermit"]
+    assert (goes.status.applied.start_from, goes.status.refused) == ({"latest": {}}, refused.refused)
 
 
 # ---------------------------------------------------------------- when nobody knows
