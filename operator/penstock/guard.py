@@ -82,8 +82,8 @@ def use(api: Api, permit: str, pod: str) -> bool:
         return False
     by = (found.get("data") or {}).get(USED)
     if by is not None:
-        return bool(by == pod)
-    return api.replace(found | {"data": (found.get("data") or {}) | {USED: pod}})
+        return bool(pod and by == pod)
+    return api.replace(found | {"data": (found.get("data") or {}) | {USED: pod or "a pod"}})
 
 
 def decide(api: Api, permit: str, selector: str, run: str, pod: str) -> tuple[int, str]:
@@ -102,7 +102,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--permit", required=True, help="name of the ConfigMap that allows the first start")
     parser.add_argument("--selector", required=True, help="label selector of the run's HA ConfigMaps")
     parser.add_argument("--run", required=True, help="the run's id, Flink's job id")
-    parser.add_argument("--pod", required=True, help="uid of the pod in which this runs")
+    # Jobs that an older operator has made do not give it, and their image may be a newer one by now.
+    parser.add_argument("--pod", default="", help="uid of the pod in which this runs")
     given = parser.parse_args(arguments)
     namespace = (_ACCOUNT / "namespace").read_text().strip()
     token = (_ACCOUNT / "token").read_text().strip()

@@ -17,7 +17,8 @@ _NAME = rf"(?P<name>{_PART}(?:\s*\.\s*{_PART})*)"
 _KIND = r"(?:MATERIALIZED\s+TABLE|TABLE|VIEW|FUNCTION|MODEL|CONNECTION|DATABASE)"
 _CREATE_CATALOG = re.compile(rf"CREATE\s+CATALOG\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}", re.IGNORECASE)
 _IN_MEMORY = re.compile(r"'type'\s*=\s*'generic_in_memory'", re.IGNORECASE)
-_USE_CATALOG = re.compile(rf"USE\s+CATALOG\s+{_NAME}", re.IGNORECASE)
+_USE = re.compile(rf"USE\s+(?P<catalog>CATALOG\s+)?{_NAME}", re.IGNORECASE)
+_CATALOG = re.compile(rf"(?:DROP|ALTER)\s+CATALOG\s+(?:IF\s+EXISTS\s+)?{_NAME}", re.IGNORECASE)
 _CHANGES = re.compile(
     rf"(?:(?:CREATE(?:\s+OR\s+(?:REPLACE|ALTER))?|DROP|ALTER)\s+(?P<kind>{_KIND})\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?"
     rf"|TRUNCATE\s+TABLE\s+|ANALYZE\s+TABLE\s+|UPDATE\s+|DELETE\s+FROM\s+|CALL\s+){_NAME}",
@@ -68,13 +69,18 @@ def changes_outside(script: str) -> Statement | None:
 
     A catalog that the script does not create is one that the configuration names, so it outlives the job, too.
     """
-    current, memory = _SESSION, {_SESSION}
+    current, memory, own = _SESSION, {_SESSION}, {_SESSION}
     for statement in statements(script):
         if (made := _CREATE_CATALOG.match(statement.text)) is not None:
+            own.add(_parts(made["name"])[0])
             if _IN_MEMORY.search(statement.text):
                 memory.add(_parts(made["name"])[0])
-        elif (used := _USE_CATALOG.match(statement.text)) is not None:
-            current = _parts(used["name"])[0]
+        elif (used := _USE.match(statement.text)) is not None:
+            named = _parts(used["name"])  # of a catalog, or of a database in one
+            current = named[0] if used["catalog"] or len(named) > 1 else current
+        elif (changed := _CATALOG.match(statement.text)) is not None:
+            if _parts(changed["name"])[0] not in own:
+                return statement
         elif (found := _CHANGES.match(statement.text)) is not None:
             named = _parts(found["name"])
             qualified = len(named) - (1 if (found["kind"] or "").upper() == "DATABASE" else 2)

@@ -84,6 +84,12 @@ def test_the_permit_allows_one_start():
     assert api.made["metadata"]["resourceVersion"] == "3"  # of two that have read it one succeeds
 
 
+def test_a_pod_that_does_not_say_who_it_is_is_not_taken_for_another():
+    """Of a Job that an older operator has made, when a newer image has come under the same tag."""
+    api = FakeApi([], permit=True)
+    assert [ask(api, ""), ask(api, "")] == [0, REFUSED]
+
+
 def test_whose_answer_was_lost_knows_that_it_was_the_first():
     """A permit that was deleted was gone then, and the start with it."""
     api = FakeApi([], permit=True)

@@ -49,6 +49,10 @@ def test_the_line_of_a_statement():
         ICEBERG + "DELETE FROM lake.db.t WHERE n = 1;",  # noqa: S608
         f"{ICEBERG}CALL lake.system.rollback('t', 1);",
         "DROP TABLE hive.db.t;",
+        "USE hive.db; DROP TABLE t;",
+        f"{ICEBERG}USE lake.db; TRUNCATE TABLE t;",
+        "DROP CATALOG IF EXISTS hive;",
+        "ALTER CATALOG hive SET ('a'='b');",
         "USE CATALOG hive; DROP VIEW v;",
     ],
 )
@@ -70,6 +74,8 @@ def test_what_changes_a_catalog_that_outlives_the_job(script):
         ICEBERG + "INSERT INTO lake.db.t VALUES (1);",  # noqa: S608
         "SELECT 'DROP TABLE hive.db.t;' FROM x; -- DROP TABLE hive.db.t;",
         "CREATE VIEW v AS SELECT * FROM hive.db.t;",
+        "CREATE DATABASE d; USE d; CREATE TABLE t (n INT); USE MODULES hive; LOAD MODULE hive;",
+        f"{ICEBERG}DROP CATALOG lake;",
         "SET 'a' = 'b'; RESET; SHOW TABLES; DESCRIBE t; EXPLAIN SELECT 1;",
     ],
 )

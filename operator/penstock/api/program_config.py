@@ -62,9 +62,11 @@ _FINE: Final = (
     "state.ttl",
 )
 
-# The first words of all other options. Those of the cluster have no effect when a program sets them.
+# The first words of all other options. Those of the cluster have no effect when a program sets them. Of the internal
+# ones that is left out which names the job: under another id Penstock finds neither the job nor its checkpoints.
 _WORDS: Final = """
-    $internal __table akka application-result-store async blob catalog cep classloader cleanup-strategy client
+    $internal.application $internal.deployment $internal.dispatcher $internal.execution $internal.yarn
+    __table akka application-result-store async blob catalog cep classloader cleanup-strategy client
     cluster collect-sink compiler completed-application-store connector env events external-resource
     external-resources factory fields filter flink format fs heartbeat high-availability historyserver hive internal
     io jmx job job-event job-manager job-result-store jobmanager jobstore kubernetes library-cache-manager local

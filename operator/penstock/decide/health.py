@@ -84,10 +84,12 @@ def carried(draft: Draft) -> Fallback | None:
 
 
 def follows_a_change(draft: Draft) -> bool:
-    """Whether the last run was stopped, while it was well, for a change that is now tried for the first time."""
+    """Whether the last run was stopped for a change that is now tried for the first time, and its version is good."""
     last = draft.status.run
     rolls = draft.job.spec.on_change.if_unhealthy is IfUnhealthy.ROLL_BACK
-    return rolls and last is not None and last.confirmed and last.stop_reason in _CHANGES
+    if not rolls or last is None or last.stop_reason not in _CHANGES:
+        return False
+    return last.confirmed or draft.status.proven_version == last.job_version
 
 
 def fallback_of(draft: Draft, chosen: StartedFrom, latest: StartedFrom) -> Fallback | None:

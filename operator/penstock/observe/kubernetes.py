@@ -22,7 +22,7 @@ from penstock.build.context import (
     JOB_MANAGER,
     PREFLIGHT,
 )
-from penstock.guard import USED
+from penstock.guard import REFUSED, USED
 from penstock.kube import resources
 from penstock.kube.client import Kube
 from penstock.model import Manager, ProgramPod, Revision, RunObjects
@@ -178,7 +178,7 @@ def _run_objects(job: str, run: str, kinds: dict[str, list[Manifest]], ha: tuple
         objects=sum(len(kinds[resource.kind]) for resource in _LASTING),
         ha_config_maps=ha,
         stale_pods=_stale(pods),
-        troubles=tuple(sorted({trouble for pod in pods for trouble in _troubles(pod)})),
+        troubles=tuple(sorted({trouble for pod in pods for trouble in _troubles(pod)})) + _guard_fails(pods),
         job_version=_number(annotations.get(ANNOTATION_VERSION)),
         spec_hash=annotations.get(ANNOTATION_HASH, ""),
         started_from=annotations.get(ANNOTATION_STARTED_FROM, ""),
@@ -264,6 +264,20 @@ def _stale(pods: list[Manifest]) -> tuple[str, ...]:
     ]
     ended.sort(key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True)
     return tuple(pod["metadata"]["name"] for pod in ended[3:])
+
+
+def _guard_fails(pods: list[Manifest]) -> tuple[str, ...]:
+    """That no JobManager comes up because the guard itself fails; its refusal is the Job's to tell."""
+    managers = sorted(_managers(pods), key=lambda pod: pod["metadata"]["creationTimestamp"])
+    if not managers or not _has_ended(managers[-1]):
+        return ()
+    for container in managers[-1]["status"].get("initContainerStatuses", []):
+        code = (container.get("state", {}).get("terminated") or {}).get("exitCode", 0)
+        if code not in (0, REFUSED):
+            name = managers[-1]["metadata"]["name"]
+            told = f"pod {name}: its init container {container['name']} failed with exit code {code}"
+            return (f"{told} (kubectl logs {name} -c {container['name']})",)
+    return ()
 
 
 def _troubles(pod: Manifest) -> list[str]:

@@ -11,6 +11,7 @@ from tests.unit.api.test_ownership import options
 # A program that could change these could lose the state of its job, or begin with another's. An older name beside the
 # newer one, which Penstock writes, is not heard; one that stands alone is.
 PROTECTED = {
+    "$internal.pipeline.job-id",
     "execution.checkpointing.create-subdir",
     "execution.checkpointing.dir",
     "execution.checkpointing.externalized-checkpoint-retention",

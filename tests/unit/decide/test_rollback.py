@@ -167,6 +167,17 @@ def stopped_for(reason: str, **more: Any) -> dict[str, Any]:
     return ended("STOPPED", run={"stop_reason": reason, "job_version": 1}, job_version=1, **more)
 
 
+def test_a_version_that_has_run_before_is_good_though_its_last_run_was_still_coming_up():
+    """Seen: a change was taken back, and the next one came before that had run: it had no way back."""
+    own = stored(retained(9), 9)
+    coming = stopped_for("Upgrade", proven_version=1)
+    coming["run"] = coming["run"].model_copy(update={"confirmed": False})
+    found = moves(idle(job(coming, parallelism=7), listing=listing(own)))
+    assert found.status.intent.fallback.job_version == 1
+    never = coming | {"proven_version": 0}
+    assert moves(idle(job(never, parallelism=7), listing=listing(own))).status.intent.fallback is None
+
+
 @pytest.mark.parametrize("reason", ["Upgrade", "Restore", "Restart"])
 def test_what_was_stopped_for_a_change_can_be_gone_back_to(reason):
     own = stored(retained(9), 9)

@@ -171,6 +171,28 @@ async def test_the_last_words_of_a_jobmanager():
     assert (await look(pod("a", "jobmanager", phase="Failed", **state))).crash == "Caused by: e.F: z"
 
 
+def refused(code: int) -> dict[str, Any]:
+    return {"initContainerStatuses": [{"name": "guard", "state": {"terminated": {"exitCode": code}}}]}
+
+
+async def test_a_guard_that_fails_is_told():
+    """Seen: pods that end at once, at growing intervals, and Starting without a word."""
+    older = pod("a", "jobmanager", phase="Failed", created="2026-01-31T11:00:00Z")
+    newer = pod("b", "jobmanager", phase="Failed", created="2026-01-31T11:01:00Z", **refused(2))
+    (told,) = (await look(older, newer)).troubles
+    assert told == "pod b: its init container guard failed with exit code 2 (kubectl logs b -c guard)"
+
+
+@pytest.mark.parametrize("code", [0, 75])
+async def test_what_the_guard_decides_is_no_failure_of_its_own(code):
+    assert (await look(pod("a", "jobmanager", phase="Failed", **refused(code)))).troubles == ()
+
+
+async def test_a_guard_that_failed_once_is_over_when_the_next_pod_is_there():
+    ended = pod("a", "jobmanager", phase="Failed", **refused(2))
+    assert (await look(ended, pod("b", "jobmanager", created="2026-01-31T11:01:00Z"))).troubles == ()
+
+
 async def test_flinks_own_config_maps():
     name = names.checkpoint_pointers(JOB, RUN)
     labels = {"app": names.cluster_id(JOB, RUN), "type": "flink-native-kubernetes"}
