@@ -122,3 +122,13 @@ def test_every_effect_is_killed_in_every_way():
 def test_an_injected_error_has_the_words_of_its_side(side: str, way: Any):
     body, kind = refusal(side, way.refuses)
     assert body.startswith(b"<?xml") if kind == "application/xml" else json.loads(body)
+
+
+def test_one_more_of_flinks_own_checkpoints_may_come_while_a_run_is_to_be_quiet():
+    made = "checkpoints/flow-chk-*-3"
+    late = [Effect(f"POST {made}", 1), Effect(f"PUT {made}/status", 1), Effect(f"PUT {made}/status", 2)]
+    others = [Effect("PUT streamjobs/flow/status", 9), Effect("PUT checkpoints/first/status", 1)]
+    assert runner.without_what_the_clock_makes([*late, *others]) == others
+    another = Effect("POST checkpoints/flow-chk-*-4", 1)  # two a minute are one too many
+    assert runner.without_what_the_clock_makes([*late, another]) == [another]
+    assert runner.without_what_the_clock_makes(others) == others
