@@ -20,7 +20,7 @@ from penstock.names import short
 def is_due(job: StreamJob) -> bool:
     """Whether a job of which nothing runs, and which is to run, is to be started: the last run's end may say not to."""
     last = job.status.run
-    if last is None or wants_restart(job):
+    if last is None or (wants_restart(job) and not health.goes_on(job)):
         return True
     if last.end_state is EndState.FINISHED:
         return False  # it has read all there was; running it again is for restartToken or startFrom to ask

@@ -276,6 +276,14 @@ def test_a_run_that_is_lost_goes_on_as_it_was_while_the_spec_asks_for_what_was_r
     assert (goes.status.applied.start_from, goes.status.refused) == ({"latest": {}}, refused.refused)
 
 
+@pytest.mark.parametrize("end", ["FAILED", "CANCELED", "FINISHED"])
+def test_a_run_that_has_ended_for_good_is_not_begun_again_for_a_start_that_was_refused(end: str):
+    """That start stays asked for: the version before would be begun again and again for it, without a pause."""
+    refused = answered(seen(RESTORE), FAILED).status
+    status = dict(refused) | {"run": ended(end, run={"stop_reason": end})["run"], "intent": None}
+    assert moves(seen(RESTORE, status, runs=(), flink=None)).intent == ""
+
+
 # ---------------------------------------------------------------- when nobody knows
 
 
